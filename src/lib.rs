@@ -1,1 +1,3 @@
-//! x
+//! throughline
+pub mod base;
+pub mod token;

@@ -1,1 +1,2 @@
-fn main(){}
+//! The `throughline` command.
+fn main() {}

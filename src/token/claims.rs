@@ -1,0 +1,115 @@
+//! What a token says.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::encoding::{base64url, from_base64url};
+
+/// How long a bounce or link token lives at most. A longer one is refused even when it is signed (rule T4).
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(60);
+
+/// How far two nodes' clocks may differ (rule T4).
+pub const CLOCK_SKEW: Duration = Duration::from_secs(5);
+
+/// How long a used token must be remembered: until even a token that was issued "in the future" by as much as the skew
+/// allows has expired for everyone. Whoever changes one of the three numbers changes the replay memory with it.
+pub const REPLAY_SPAN: Duration = Duration::from_secs(TOKEN_LIFE_MAX.as_secs() + 2 * CLOCK_SKEW.as_secs());
+
+/// The longest token that is looked at, in octets (rules R3, T6).
+pub const TOKEN_LENGTH_MAX: usize = 2048;
+
+/// The two kinds of token. The `typ` header keeps them apart (RFC 8725 section 3.11).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenKind {
+    /// Broker to satellite, bound to the browser that began the hop.
+    Bounce,
+    /// Satellite to satellite, carried by a link.
+    Link,
+}
+
+impl TokenKind {
+    /// The `typ` header of this kind.
+    #[must_use]
+    pub const fn typ(self) -> &'static str {
+        match self {
+            Self::Bounce => "throughline-bounce+jwt",
+            Self::Link => "throughline-link+jwt",
+        }
+    }
+}
+
+/// The secret behind a flow: it stays in the browser's hop cookie.
+pub struct FlowSecret([u8; 16]);
+
+impl FlowSecret {
+    /// Makes a flow's secret of 16 random octets.
+    #[must_use]
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads the hop cookie's value.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        from_base64url(text).map(Self)
+    }
+
+    /// The hop cookie's value.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        base64url(&self.0)
+    }
+
+    /// What travels in its place: SHA-256 of the cookie's value.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        let digest = ring::digest::digest(&ring::digest::SHA256, self.to_text().as_bytes());
+        let mut flow = [0; 32];
+        flow.copy_from_slice(digest.as_ref());
+        Flow(flow)
+    }
+}
+
+impl fmt::Debug for FlowSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FlowSecret(..)")
+    }
+}
+
+/// The flow binding: names one browser's one hop, without telling its secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flow([u8; 32]);
+
+impl Flow {
+    /// 43 characters of base64url.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        from_base64url(text).map(Self)
+    }
+
+    /// The 32 octets.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// A token's own random name: 16 octets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenId(pub [u8; 16]);
+
+/// The claims as they travel. All of them must be there, no other may be, none twice.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireClaims {
+    pub(super) iss: String,
+    pub(super) aud: String,
+    pub(super) sub: String,
+    pub(super) iat: u64,
+    pub(super) exp: u64,
+    pub(super) jti: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) flow: Option<String>,
+}
