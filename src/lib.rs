@@ -1,3 +1,4 @@
 //! throughline
 pub mod base;
+pub mod domain;
 pub mod token;

@@ -1,0 +1,95 @@
+//! A token has arrived and is verified: does it count for this browser, and what becomes of the ID that is there?
+
+use std::fmt;
+
+use crate::base::clock::UnixSeconds;
+use crate::base::id::VisitorId;
+use crate::base::origin::Origin;
+use crate::token::claims::{Flow, TokenKind};
+use crate::token::verify::{TokenRefusal, VerifiedToken};
+
+use super::site_cookie::{Identity, SiteState, Source};
+
+/// Why a token changes nothing. The page is served all the same (rule R3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The parameter is empty: the broker had nothing to give.
+    Empty,
+    /// The parameter is there more than once.
+    Repeated,
+    /// Consent does not stand here (rule R6).
+    NoConsent,
+    /// The token is not believed.
+    Token(TokenRefusal),
+    /// Another browser's hop, or none, led to this token (rule R4).
+    WrongFlow,
+    /// The browser does not say that the link's own site led here (rule L2).
+    WrongReferrer,
+    /// It was used before, or nobody can tell whether it was (rule T7).
+    Replayed,
+}
+
+impl Refusal {
+    /// A stable name for logs and metrics.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Repeated => "repeated",
+            Self::NoConsent => "no_consent",
+            Self::Token(refusal) => refusal.code(),
+            Self::WrongFlow => "wrong_flow",
+            Self::WrongReferrer => "wrong_referrer",
+            Self::Replayed => "replayed",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// Two IDs are one visitor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Alias {
+    /// The ID that this site used.
+    pub from: VisitorId,
+    /// The ID that the token brought.
+    pub to: VisitorId,
+}
+
+/// Whether a verified token belongs to this browser and this moment. `flow` is that of the browser's hop cookie;
+/// `referrer` is the origin that the browser says led here; `issuer` is whose key signed.
+///
+/// # Errors
+/// Rules R4 and L2.
+pub fn check(token: &VerifiedToken, issuer: &Origin, flow: Option<Flow>, referrer: Option<&str>) -> Result<(), Refusal> {
+    match token.kind() {
+        TokenKind::Bounce if token.flow().is_some() && token.flow() == flow => Ok(()),
+        TokenKind::Bounce => Err(Refusal::WrongFlow),
+        TokenKind::Link if referrer == Some(issuer.as_str()) => Ok(()),
+        TokenKind::Link => Err(Refusal::WrongReferrer),
+    }
+}
+
+/// What the site knows afterwards, and the alias to report. The token has been used up before this is asked.
+///
+/// A provisional ID gives way to the broker's; any other ID stays, and a different one in the token is an alias of it
+/// (rules R5, L3).
+#[must_use]
+pub fn adopt(token: &VerifiedToken, state: &SiteState, now: UnixSeconds) -> (SiteState, Option<Alias>) {
+    let source = match token.kind() {
+        TokenKind::Bounce => Source::Broker,
+        TokenKind::Link => Source::Link,
+    };
+    let brought = Identity { visitor: token.visitor(), source, created: now };
+    let alias = state.identity.filter(|held| held.visitor != brought.visitor).map(|held| Alias { from: held.visitor, to: brought.visitor });
+    let gives_way = |held: &Identity| held.source == Source::Provisional && source == Source::Broker;
+    let identity = match state.identity {
+        Some(held) if !gives_way(&held) => held,
+        _ => brought,
+    };
+    (SiteState { identity: Some(identity), choice: state.choice, hop_begun: None }, alias)
+}

@@ -1,0 +1,36 @@
+//! Crawlers and link unfurlers by what they call themselves (rule S5). A second guard: they send no `Sec-Fetch-*`, or
+//! run no navigation, so the first guard (rule S2) has stopped most of them already.
+
+/// Parts of user agents, lower case. General words first; they stop most.
+const NAMES: [&str; 34] = [
+    "bot", "crawl", "spider", "slurp", "preview", "scrap", "fetch", "monitor", "headless-check", "facebookexternalhit", "facebookcatalog",
+    "meta-external", "whatsapp", "telegram", "discord", "slack", "skypeuripreview", "embedly", "vkshare", "pinterest", "quora link",
+    "mediapartners", "adsbot", "lighthouse", "pagespeed", "gtmetrix", "pingdom", "uptimerobot", "curl/", "wget/", "python-", "go-http-client",
+    "java/", "libwww",
+];
+
+/// Whether a user agent calls itself a crawler, an unfurler or a script. No user agent at all is no browser either.
+#[must_use]
+pub fn is_crawler(user_agent: Option<&str>) -> bool {
+    let Some(user_agent) = user_agent else { return true };
+    let lower = user_agent.to_ascii_lowercase();
+    NAMES.iter().any(|name| lower.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s5_crawlers_and_unfurlers_are_known_and_browsers_are_not() {
+        let list = include_str!("../../tests/data/user_agents.txt");
+        let mut seen = [0, 0];
+        for line in list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (kind, user_agent) = line.split_once(' ').unwrap();
+            assert_eq!(is_crawler(Some(user_agent)), kind == "crawler", "{user_agent}");
+            seen[usize::from(kind == "crawler")] += 1;
+        }
+        assert!(seen[0] >= 8 && seen[1] >= 16, "{seen:?}");
+        assert!(is_crawler(None));
+    }
+}

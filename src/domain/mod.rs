@@ -1,0 +1,12 @@
+//! Layer 3: the decisions. Everything here is a pure function of facts and `now`; nothing does HTTP or waits.
+
+pub mod arrival;
+pub mod breaker;
+pub mod consent;
+pub mod contract;
+pub mod crawlers;
+pub mod decision;
+pub mod hop_request;
+pub mod site;
+pub mod site_cookie;
+pub mod url;

@@ -1,0 +1,414 @@
+//! The only URLs that can become a `Location` (rules U1 to U3), and the one parameter in them that is ours (rule R2).
+//!
+//! A [`PageUrl`] is a page on a registered origin, with the bytes it came with. A [`Location`] is made of a `PageUrl`, of
+//! the broker's hop endpoint, and of nothing else:
+//!
+//! ```compile_fail
+//! let location = throughline::domain::url::Location(String::from("https://evil.example/"));
+//! ```
+//!
+//! ```compile_fail
+//! let location: throughline::domain::url::Location = "https://evil.example/".parse().unwrap();
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::base::origin::Origin;
+use crate::token::mint::Token;
+
+use super::contract::{PAGE_URL_LENGTH_MAX, PARAMETER, path};
+
+/// Why a text is no page URL of a site. It is for logs and tests; the visitor only sees the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlRefusal {
+    /// Not on that origin: another scheme, host, port or user, or no path.
+    OtherOrigin,
+    /// A character that has no place in a URL, or that browsers read differently from one another.
+    BadCharacter,
+    /// A path that may lead elsewhere once somebody resolves, decodes or shortens it.
+    BadPath,
+    /// Too long to come back with a token.
+    TooLong,
+}
+
+/// A page on a registered origin: that origin's own bytes and the request's own path and query.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PageUrl {
+    text: String,
+    origin_length: usize,
+}
+
+impl PageUrl {
+    /// Reads an absolute URL that must be a page of `origin`.
+    ///
+    /// # Errors
+    /// When it is not, or not certainly (rule U2).
+    pub fn parse(origin: &Origin, text: &str) -> Result<Self, UrlRefusal> {
+        let page = text.strip_prefix(origin.as_str()).ok_or(UrlRefusal::OtherOrigin)?;
+        Self::on(origin, page)
+    }
+
+    /// The page of `origin` that a request's path and query name.
+    ///
+    /// # Errors
+    /// When those could mean another place (rule U2).
+    pub fn on(origin: &Origin, path_and_query: &str) -> Result<Self, UrlRefusal> {
+        if !path_and_query.starts_with('/') {
+            return Err(UrlRefusal::OtherOrigin);
+        }
+        if origin.as_str().len() + path_and_query.len() > PAGE_URL_LENGTH_MAX {
+            return Err(UrlRefusal::TooLong);
+        }
+        if !path_and_query.bytes().all(is_url_byte) {
+            return Err(UrlRefusal::BadCharacter);
+        }
+        let path = path_and_query.split_once('?').map_or(path_and_query, |(path, _)| path);
+        if !is_plain_path(path) {
+            return Err(UrlRefusal::BadPath);
+        }
+        let mut text = String::with_capacity(origin.as_str().len() + path_and_query.len());
+        text.push_str(origin.as_str());
+        text.push_str(path_and_query);
+        Ok(Self { text, origin_length: origin.as_str().len() })
+    }
+
+    /// The site's front page.
+    #[must_use]
+    pub fn front(origin: &Origin) -> Self {
+        Self { text: format!("{origin}/"), origin_length: origin.as_str().len() }
+    }
+
+    /// The whole URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Path and query.
+    #[must_use]
+    pub fn path_and_query(&self) -> &str {
+        &self.text[self.origin_length..]
+    }
+
+    /// The same page without our parameter.
+    #[must_use]
+    pub fn clean(&self) -> Self {
+        let page = without_parameter(self.path_and_query());
+        Self { text: format!("{}{page}", &self.text[..self.origin_length]), origin_length: self.origin_length }
+    }
+
+    /// Goes there as it is.
+    #[must_use]
+    pub fn into_location(self) -> Location {
+        Location(self.text)
+    }
+
+    /// Goes there with a token.
+    #[must_use]
+    pub fn with_token(self, token: &Token) -> Location {
+        self.with_parameter(token.as_str())
+    }
+
+    /// Goes there with an empty parameter: the hop is over and brought nothing (rule B2).
+    #[must_use]
+    pub fn with_empty_parameter(self) -> Location {
+        self.with_parameter("")
+    }
+
+    fn with_parameter(self, value: &str) -> Location {
+        let mut text = self.clean().text;
+        // Always `&` once there is a `?`, even right behind it: taking the parameter out then gives the same bytes back.
+        text.push(if text.contains('?') { '&' } else { '?' });
+        text.push_str(PARAMETER);
+        text.push('=');
+        text.push_str(value);
+        Location(text)
+    }
+}
+
+impl fmt::Debug for PageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A page's URL is the visitor's business, and may hold a token.
+        write!(f, "PageUrl({}..)", &self.text[..self.origin_length])
+    }
+}
+
+/// A URL that a link of the company's own pages leads to: a page and, perhaps, a fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkUrl {
+    page: PageUrl,
+    fragment: Option<String>,
+}
+
+impl LinkUrl {
+    /// Reads the target of a link. `registered` finds the origin that a `scheme://host:port` text names.
+    ///
+    /// Characters outside ASCII are percent-encoded, as a browser does for a link in a page (rule L6).
+    ///
+    /// # Errors
+    /// When it is not a page of a registered origin (rule L1).
+    pub fn parse(text: &str, registered: impl Fn(&str) -> Option<Origin>) -> Result<(Origin, Self), UrlRefusal> {
+        let authority_at = text.find("://").ok_or(UrlRefusal::OtherOrigin)? + 3;
+        let rest = &text[authority_at..];
+        let origin_end = authority_at + rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let origin = registered(&text[..origin_end]).ok_or(UrlRefusal::OtherOrigin)?;
+        let (page, fragment) = match text[origin_end..].split_once('#') {
+            Some((page, fragment)) => (page, Some(encode_non_ascii(fragment))),
+            None => (&text[origin_end..], None),
+        };
+        if fragment.as_deref().is_some_and(|fragment| !fragment.bytes().all(is_url_byte)) {
+            return Err(UrlRefusal::BadCharacter);
+        }
+        let page = match page.as_bytes().first() {
+            Some(b'/') => encode_non_ascii(page),
+            // `https://shop.example` and `https://shop.example?x`: the path is `/`.
+            _ => Cow::Owned(format!("/{}", encode_non_ascii(page))),
+        };
+        let page = PageUrl::on(&origin, &page)?;
+        Ok((origin, Self { page, fragment: fragment.map(Cow::into_owned) }))
+    }
+
+    /// Follows the link as it is, less an old parameter of ours.
+    #[must_use]
+    pub fn into_location(self) -> Location {
+        self.page.clean().into_location().with_fragment(self.fragment)
+    }
+
+    /// Follows the link with a token; an old one gives way.
+    #[must_use]
+    pub fn with_token(self, token: &Token) -> Location {
+        self.page.with_token(token).with_fragment(self.fragment)
+    }
+}
+
+/// Where a redirect leads. `http` writes it into the header; nothing else can.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Location(String);
+
+impl Location {
+    /// The broker's hop endpoint with a signed query.
+    #[must_use]
+    pub fn hop(broker: &Origin, signed_query: &str) -> Self {
+        Self(format!("{broker}{}?{signed_query}", path::HOP))
+    }
+
+    /// The header's value.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The header's value.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    fn with_fragment(mut self, fragment: Option<String>) -> Self {
+        if let Some(fragment) = fragment {
+            self.0.push('#');
+            self.0.push_str(&fragment);
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Location(..)")
+    }
+}
+
+/// What a request's query says in our parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parameter<'a> {
+    /// It is not there.
+    Absent,
+    /// It is there once, with this value, perhaps empty.
+    Once(&'a str),
+    /// It is there more than once: nobody can say which is meant.
+    Repeated,
+}
+
+/// Looks for our parameter.
+#[must_use]
+pub fn parameter(query: Option<&str>) -> Parameter<'_> {
+    let Some(query) = query else { return Parameter::Absent };
+    if !query.contains(PARAMETER) {
+        return Parameter::Absent;
+    }
+    let mut values = query.split('&').filter_map(value_of_ours);
+    match (values.next(), values.next()) {
+        (None, _) => Parameter::Absent,
+        (Some(value), None) => Parameter::Once(value),
+        (Some(_), Some(_)) => Parameter::Repeated,
+    }
+}
+
+fn value_of_ours(pair: &str) -> Option<&str> {
+    match pair.strip_prefix(PARAMETER)? {
+        "" => Some(""),
+        rest => rest.strip_prefix('='),
+    }
+}
+
+/// Path and query without our parameter. Every other byte stays where it was (rule R2).
+#[must_use]
+pub fn without_parameter(path_and_query: &str) -> Cow<'_, str> {
+    let Some((path, query)) = path_and_query.split_once('?') else { return Cow::Borrowed(path_and_query) };
+    if parameter(Some(query)) == Parameter::Absent {
+        return Cow::Borrowed(path_and_query);
+    }
+    let mut clean = String::with_capacity(path_and_query.len());
+    clean.push_str(path);
+    let mut separator = '?';
+    for pair in query.split('&').filter(|pair| value_of_ours(pair).is_none()) {
+        clean.push(separator);
+        clean.push_str(pair);
+        separator = '&';
+    }
+    Cow::Owned(clean)
+}
+
+/// The bytes that may stand in a URL's path, query or fragment: printable ASCII less space, `"`, `<`, `>`, `\` and
+/// `` ` ``, which browsers encode themselves.
+fn is_url_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'`' | b'#')
+}
+
+/// Whether everybody who reads this path ends at the same place of the same origin.
+fn is_plain_path(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let encoded_trouble = bytes.windows(3).filter(|window| window[0] == b'%').any(|window| {
+        match std::str::from_utf8(&window[1..]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            // A control character, a backslash, or a second layer of encoding.
+            Some(byte) => byte < 0x20 || byte == 0x7f || byte == b'\\' || byte == b'%',
+            None => true,
+        }
+    });
+    let cut_off = bytes.iter().rev().take(2).any(|&byte| byte == b'%');
+    let dots = |segment: &str| {
+        let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
+        decoded == "." || decoded == ".."
+    };
+    !(path.contains("//") || path.contains('@') || encoded_trouble || cut_off || path.split('/').any(dots))
+}
+
+fn encode_non_ascii(text: &str) -> Cow<'_, str> {
+    use std::fmt::Write as _;
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        if byte.is_ascii() {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shop() -> Origin {
+        Origin::parse("https://shop.example").unwrap()
+    }
+
+    #[test]
+    fn r2_the_parameter_goes_in_and_out_without_a_trace() {
+        for page in [
+            "/", "/p", "/p?", "/p?x=1", "/p?x=1&y=2", "/p?x", "/p??", "/p?a?b", "/p?a=1?b=2", "/p?&", "/p?&&x", "/p?=", "/p?x=a%20b+c",
+            "/p?_tlx=1", "/p?x_tl=1", "/p?x=_tl", "/p?%5Ftl=1", "/p?_TL=1", "/p?a=1?_tl=2", "/p;v=1?x=1", "/p/?q=https://o.example//x@y",
+        ] {
+            let url = PageUrl::on(&shop(), page).unwrap();
+            let there = url.clone().with_parameter("T").into_string();
+            let back = PageUrl::parse(&shop(), &there).unwrap();
+            assert_eq!(parameter(back.path_and_query().split_once('?').map(|(_, query)| query)), Parameter::Once("T"), "{page}");
+            assert_eq!(back.clean().path_and_query(), page);
+            assert_eq!(url.clean().path_and_query(), page);
+        }
+    }
+
+    #[test]
+    fn r3_empty_and_repeated_parameters_are_seen() {
+        for (query, expected) in [
+            ("_tl", Parameter::Once("")),
+            ("_tl=", Parameter::Once("")),
+            ("x=1&_tl=&y", Parameter::Once("")),
+            ("_tl=a=b", Parameter::Once("a=b")),
+            ("_tl=a&_tl=b", Parameter::Repeated),
+            ("_tl&_tl", Parameter::Repeated),
+            ("x=_tl&_tlx", Parameter::Absent),
+        ] {
+            assert_eq!(parameter(Some(query)), expected, "{query}");
+        }
+        assert_eq!(without_parameter("/p?_tl=a&x=1&_tl=b&y&_tl"), "/p?x=1&y");
+        assert_eq!(without_parameter("/p?_tl"), "/p");
+    }
+
+    #[test]
+    fn u2_every_line_of_the_attack_list_is_refused() {
+        let list = include_str!("../../tests/data/return_urls_refused.txt");
+        let mut seen = 0;
+        for line in list.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
+            let text = line.replace("\\t", "\t").replace("\\n", "\n").replace("\\r", "\r").replace("\\0", "\0");
+            assert!(PageUrl::parse(&shop(), &text).is_err(), "{line}");
+            seen += 1;
+        }
+        assert!(seen > 60, "{seen}");
+    }
+
+    #[test]
+    fn u1_u3_what_is_taken_keeps_its_bytes() {
+        for page in ["/", "/a/b.html", "/a%20b?x=%0d%0aSet-Cookie:%20x", "/~user/;p=1,2/(x)'*!$", "/%E2%82%AC?a=[1]{2}|3^", "/a..b/...", "/x?q=//@"] {
+            let text = format!("https://shop.example{page}");
+            assert_eq!(PageUrl::parse(&shop(), &text).unwrap().into_location().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn s14_a_url_that_would_not_come_back_is_refused() {
+        let room = PAGE_URL_LENGTH_MAX - shop().as_str().len();
+        assert!(PageUrl::on(&shop(), &format!("/{}", "a".repeat(room - 1))).is_ok());
+        assert_eq!(PageUrl::on(&shop(), &format!("/{}", "a".repeat(room))), Err(UrlRefusal::TooLong));
+    }
+
+    fn link(text: &str) -> Result<String, UrlRefusal> {
+        let registered = |text: &str| (text == "https://shop.example").then(shop);
+        LinkUrl::parse(text, registered).map(|(_, link)| link.page.with_parameter("T").with_fragment(link.fragment).into_string())
+    }
+
+    #[test]
+    fn l6_what_a_link_holds_survives() {
+        for (from, to) in [
+            ("https://shop.example", "https://shop.example/?_tl=T"),
+            ("https://shop.example?x", "https://shop.example/?x&_tl=T"),
+            ("https://shop.example#f", "https://shop.example/?_tl=T#f"),
+            ("https://shop.example/p?x=1#f?_tl=9", "https://shop.example/p?x=1&_tl=T#f?_tl=9"),
+            ("https://shop.example/p?a?b?", "https://shop.example/p?a?b?&_tl=T"),
+            ("https://shop.example/p?_tl=old&x=a=b", "https://shop.example/p?x=a=b&_tl=T"),
+            ("https://shop.example/p?x=1&_tl=T#f", "https://shop.example/p?x=1&_tl=T#f"),
+            ("https://shop.example/ü?q=ö#ä", "https://shop.example/%C3%BC?q=%C3%B6&_tl=T#%C3%A4"),
+            ("https://shop.example/p#", "https://shop.example/p?_tl=T#"),
+        ] {
+            assert_eq!(link(from).as_deref(), Ok(to), "{from}");
+        }
+    }
+
+    #[test]
+    fn l1_links_elsewhere_are_refused() {
+        for text in [
+            "", "/p", "//shop.example/p", "mailto:a@shop.example", "javascript:alert(1)", "https://evil.example/", "http://shop.example/",
+            "https://shop.example:444/", "https://shop.example.evil.example/", "https://shop.example@evil.example/", "https://user@shop.example/",
+            "https://SHOP.example/", "https://shop.example\\@evil.example/", "https://shop.example/\\evil.example", "https://shop.example//evil.example",
+            "https://shop.example/p#a b", "https://shop.example/p\r\nSet-Cookie: x", "https:/shop.example/", "https:shop.example/",
+        ] {
+            assert!(link(text).is_err(), "{text}");
+        }
+    }
+}
