@@ -1,4 +1,5 @@
 //! throughline
 pub mod base;
+pub mod config;
 pub mod domain;
 pub mod token;
