@@ -15,7 +15,8 @@
 //! 4. [`store`]: what is remembered between requests
 //! 5. [`http`]: headers, cookies, answers, the client
 //! 6. [`broker`] and [`satellite`]: one file an endpoint
-//! 7. [`app`]: the composition root, with the actix-web middleware
+//! 7. [`config`]: the configuration file, every mistake at once; [`app`]: the composition root, with the middleware
+//! 8. `cli`: one file a command
 //!
 //! # In a Rust application
 //!
@@ -24,6 +25,7 @@
 pub mod app;
 pub mod base;
 pub mod broker;
+pub mod config;
 pub mod domain;
 pub mod http;
 pub mod satellite;

@@ -1,0 +1,91 @@
+//! What the configuration points at: files, folders and environment variables.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::base::secret::SiteSecret;
+use crate::token::keyfile::{read_key_file, read_secret_file};
+
+use super::KeySource;
+
+/// How to make what a secret file or variable should hold.
+const MAKE_SECRET: &str = "43 characters of base64url; make one with: throughline keys secret FILE";
+
+/// The world outside the file.
+pub(super) struct Files<'a> {
+    folder: &'a Path,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    used: RefCell<HashSet<String>>,
+}
+
+impl<'a> Files<'a> {
+    /// Paths are relative to `folder`.
+    pub(super) fn new(folder: &'a Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { folder, env, used: RefCell::default() }
+    }
+
+    /// A file that exists.
+    pub(super) fn file(&self, text: &str) -> Result<PathBuf, String> {
+        if SiteSecret::parse(text).is_some() {
+            return Err("this is a secret itself (not repeated here); put it into a file, and write that file's path".into());
+        }
+        let path = self.path(text, "file")?;
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => Ok(path),
+            Ok(_) => Err(format!("{} is not a file; write the path of one", path.display())),
+            Err(error) => Err(format!("{} cannot be read ({error}); paths are relative to the configuration's folder", path.display())),
+        }
+    }
+
+    /// A folder that exists.
+    pub(super) fn folder(&self, text: &str) -> Result<PathBuf, String> {
+        let path = self.path(text, "folder")?;
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Ok(path),
+            Ok(_) => Err(format!("{} is not a folder; write the path of one", path.display())),
+            Err(error) => Err(format!("{} cannot be read ({error}); paths are relative to the configuration's folder", path.display())),
+        }
+    }
+
+    /// The secret in a file.
+    pub(super) fn secret_file(&self, text: &str) -> Result<SiteSecret, String> {
+        let path = self.file(text)?;
+        let content = read_secret_file(&path).map_err(|mistake| mistake.to_string())?;
+        let secret = SiteSecret::parse(&content).ok_or_else(|| format!("{} holds no secret: {MAKE_SECRET}", path.display()))?;
+        self.once(&format!("file {}", path.display())).map(|()| secret)
+    }
+
+    /// The secret in an environment variable.
+    pub(super) fn secret_env(&self, name: &str) -> Result<SiteSecret, String> {
+        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if SiteSecret::parse(name).is_some() || !letters || name.is_empty() {
+            return Err("not the name of an environment variable (not repeated here, it may be the secret); write one such as \"SHOP_SECRET\"".into());
+        }
+        let value = (self.env)(name).map(zeroize::Zeroizing::new);
+        let value = value.ok_or_else(|| format!("the environment variable {name} is not set, or not UTF-8; set it before the start"))?;
+        let secret = SiteSecret::parse(&value).ok_or_else(|| format!("the environment variable {name} holds no secret: {MAKE_SECRET}"))?;
+        self.once(&format!("variable {name}")).map(|()| secret)
+    }
+
+    /// The signing keys in a file.
+    pub(super) fn key_file(&self, text: &str) -> Result<KeySource, String> {
+        let path = self.file(text)?;
+        let keys = read_key_file(&path).map_err(|mistake| mistake.to_string())?;
+        self.once(&format!("file {}", path.display()))?;
+        Ok(KeySource::File(path, keys))
+    }
+
+    /// Two sites with one secret or key could speak for each other: mostly a block that was copied and half edited.
+    fn once(&self, what: &str) -> Result<(), String> {
+        if self.used.borrow_mut().insert(what.to_owned()) { Ok(()) } else { Err(format!("the {what} is another site's; each has its own")) }
+    }
+
+    fn path(&self, text: &str, kind: &str) -> Result<PathBuf, String> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(format!("not a path; write one of a {kind}"));
+        }
+        Ok(self.folder.join(text))
+    }
+}

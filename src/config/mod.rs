@@ -1,0 +1,231 @@
+//! The configuration file: read as a whole, every mistake reported at once.
+//!
+//! 1. What is wrong stops the start, never a page view later: a typed [`Config`] holds nothing that is still to be checked.
+//! 2. One start shows every mistake, each with its line and what to write instead ([`Report`]).
+//! 3. A key that nobody asks for is a mistake, so that a misspelled one is never silently without effect.
+//! 4. Secret and key files are read here, and refused when others can read them (rule K4). No message repeats a secret.
+//! 5. Paths are relative to the folder of the configuration file.
+
+mod files;
+mod notes;
+mod origins;
+mod process;
+mod reader;
+mod report;
+mod served;
+mod sites;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::de::DeTable;
+
+use crate::base::origin::Origin;
+use crate::base::secret::MacKey;
+use crate::domain::site::Site;
+use crate::token::keyset::KeySet;
+
+use self::files::Files;
+use self::notes::Notes;
+use self::reader::Table;
+pub use self::origins::fits;
+pub use self::report::{Mistake, Report};
+pub use self::served::consent_policy;
+
+/// The most sites that one configuration may name.
+pub const SITES_MAX: usize = 10_000;
+
+/// Where the process stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Every origin is https.
+    #[default]
+    Production,
+    /// Every origin is on this machine; cookies go without `Secure` and `__Host-`, which WebKit drops on plain http.
+    Localhost,
+}
+
+impl Profile {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Localhost => "localhost",
+        }
+    }
+}
+
+/// Everything that a process is told at its start.
+#[derive(Debug)]
+pub struct Config {
+    /// Where it stands.
+    pub profile: Profile,
+    /// What it listens on.
+    pub listen: Listen,
+    /// The primary's origin, whether or not it is served here.
+    pub primary: Origin,
+    /// The broker's settings, if this process is a broker node.
+    pub broker: Option<BrokerConfig>,
+    /// The sites that this process serves, the primary among them if it is a broker node. Never empty.
+    pub served: Vec<ServedSite>,
+    /// Every secondary, if this process is a broker node; else empty.
+    pub registered: Vec<RegisteredSite>,
+    /// How it reaches others.
+    pub outbound: Outbound,
+    /// How much it may use.
+    pub limits: Limits,
+    /// What it logs.
+    pub log_level: tracing::Level,
+}
+
+/// What the process listens on.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// The addresses, at least one.
+    pub addresses: Vec<SocketAddr>,
+    /// The certificate for all of them; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// Whose forwarded headers count (rule F1).
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Two PEM files. They exist; their content has not been looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and its chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// The broker's own settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokerConfig {
+    /// Whether the CORS route is open.
+    pub whoami: bool,
+}
+
+/// A site that this process serves.
+#[derive(Debug)]
+pub struct ServedSite {
+    /// Its rules.
+    pub site: Site,
+    /// What it signs tokens with.
+    pub keys: KeySource,
+    /// A folder of static pages.
+    pub files: Option<PathBuf>,
+}
+
+/// Where a site's signing keys come from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// A key file, and what it held at the start.
+    File(PathBuf, KeySet),
+    /// Keys that live as long as the process, for the demo and tests.
+    Fixed(KeySet),
+}
+
+impl KeySource {
+    /// The keys as they were at the start.
+    #[must_use]
+    pub const fn keys(&self) -> &KeySet {
+        match self {
+            Self::File(_, keys) | Self::Fixed(keys) => keys,
+        }
+    }
+}
+
+/// What the broker knows of a secondary.
+#[derive(Debug, Clone)]
+pub struct RegisteredSite {
+    /// Its exact origin.
+    pub origin: Origin,
+    /// Verifies its hop requests.
+    pub hop_key: MacKey,
+    /// Whether its browsers may go without `Sec-Fetch-*` (rule S3).
+    pub legacy_browsers: bool,
+}
+
+/// How the process reaches others.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// A PEM file of certificate authorities to trust besides Mozilla's.
+    pub ca_file: Option<PathBuf>,
+    /// Host names that are not looked up, like curl's `--resolve`.
+    pub resolve: HashMap<String, SocketAddr>,
+    /// From one look at the broker's health to the next.
+    pub probe_interval: Duration,
+    /// How long such a look may take.
+    pub probe_timeout: Duration,
+}
+
+/// How much the process may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How many used tokens it remembers (rule T7).
+    pub replay_entries: usize,
+    /// Threads that serve requests; the machine's own number without.
+    pub workers: Option<usize>,
+}
+
+impl Config {
+    /// Reads a configuration file and every file that it names. `env` looks up an environment variable.
+    ///
+    /// # Errors
+    /// With every mistake that was found.
+    pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Report> {
+        let refused = |line, what| Err(Report::new(vec![Mistake { line, what }]).of_file(path));
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => return refused(None, format!("cannot be read ({error}); make one with: throughline init")),
+        };
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+                return refused(Some(line), "is not UTF-8, as TOML must be; save the file in that encoding".into());
+            }
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::from_text(text, folder, env).map_err(|report| report.of_file(path))
+    }
+
+    /// Reads the text of a configuration file that lies in `folder`.
+    ///
+    /// # Errors
+    /// With every mistake that was found.
+    pub fn from_text(text: &str, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Report> {
+        let notes = Notes::new(text);
+        let config = match DeTable::parse(text) {
+            Ok(entries) => read(Table::document(&notes, entries.into_inner()), &Files::new(folder, env), &notes),
+            Err(error) => {
+                // Only the message: the error's own Display repeats the line, which may hold a secret.
+                let line = error.span().map(|span| notes.line(&span));
+                notes.mistake(line, format!("is not TOML: {}", error.message().trim_end()));
+                None
+            }
+        };
+        match (notes.into_report(), config) {
+            (None, Some(config)) => Ok(config),
+            (Some(report), _) => Err(report),
+            (None, None) => Err(Report::new(vec![Mistake { line: None, what: "names no primary".into() }])),
+        }
+    }
+}
+
+/// Walks through the whole document, whatever is wrong on the way. `None` only when a mistake was noted.
+fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option<Config> {
+    let profile = process::profile(&mut document);
+    let listen = process::listen(document.table("listen", "[listen]"), files);
+    let outbound = process::outbound(document.table("outbound", "[outbound]"), files);
+    let limits = process::limits(document.table("limits", "[limits]"));
+    let log_level = process::log_level(document.table("log", "[log]"));
+    let sites = sites::read(&mut document, profile, files, notes);
+    document.finish();
+    let sites::Sites { primary, broker, served, registered } = sites;
+    Some(Config { profile: profile?, listen, primary: primary?, broker, served, registered, outbound, limits, log_level })
+}

@@ -1,0 +1,62 @@
+//! Which origins may stand beside each other (rule U4, and what can be told apart by `Host`).
+
+use std::collections::HashMap;
+
+use crate::base::origin::Origin;
+
+use super::Profile;
+use super::reader::{Placed, Table};
+
+/// Whether a site may have this origin under this profile.
+///
+/// # Errors
+/// With what to write instead.
+pub fn fits(profile: Profile, origin: &Origin) -> Result<(), String> {
+    match profile {
+        Profile::Production if !origin.is_https() => {
+            Err(format!("\"{origin}\" is plain http, which only profile = \"localhost\" may have; write \"https://...\""))
+        }
+        Profile::Localhost if !origin.is_loopback() => {
+            Err(format!("\"{origin}\" is not on this machine, as profile = \"localhost\" demands; write one such as \"http://shop.localhost:8400\""))
+        }
+        Profile::Production | Profile::Localhost => Ok(()),
+    }
+}
+
+/// The origins so far, with the lines they stand on.
+#[derive(Debug)]
+pub(super) struct Origins {
+    /// `None` when it is not known, because what is written is no profile.
+    profile: Option<Profile>,
+    all: HashMap<Origin, usize>,
+    served: HashMap<String, usize>,
+}
+
+impl Origins {
+    pub(super) fn new(profile: Option<Profile>) -> Self {
+        Self { profile, all: HashMap::new(), served: HashMap::new() }
+    }
+
+    /// The origin of one site. One that is there twice is noted and still read, for the other mistakes of its table.
+    pub(super) fn read(&mut self, table: &mut Table<'_, '_>, serve: bool) -> Option<Origin> {
+        table.require("origin", "origin = \"https://shop.example\"");
+        let Placed { value: origin, line } = table.text("origin", |text| {
+            let origin = Origin::parse(text).map_err(|mistake| mistake.to_string())?;
+            self.profile.map_or(Ok(()), |profile| fits(profile, &origin)).map(|()| origin)
+        })?;
+        let mut twice = false;
+        if let Some(first) = self.all.get(&origin) {
+            table.mistake_at(line, format_args!("origin: \"{origin}\" already stands on line {first}; each site is there once"));
+            twice = true;
+        }
+        if serve {
+            if let Some(first) = self.served.get(origin.authority()).filter(|_| !twice) {
+                let same = format_args!("origin: \"{origin}\" and line {first} are the same Host, which is all that a request says; serve one of them elsewhere").to_string();
+                table.mistake_at(line, same);
+            }
+            self.served.entry(origin.authority().to_owned()).or_insert(line);
+        }
+        self.all.entry(origin.clone()).or_insert(line);
+        Some(origin)
+    }
+}

@@ -1,0 +1,121 @@
+//! What concerns the process as a whole: `profile`, `[listen]`, `[outbound]`, `[limits]` and `[log]`.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tracing::Level;
+
+use crate::base::origin::Origin;
+
+use super::files::Files;
+use super::reader::{Placed, Table};
+use super::{Limits, Listen, Outbound, Profile, TlsFiles};
+
+const ADDRESS_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8400);
+const PROBE_INTERVAL_DEFAULT: u64 = 1000;
+const PROBE_TIMEOUT_DEFAULT: u64 = 500;
+const REPLAY_ENTRIES_DEFAULT: usize = 1_000_000;
+const LEVELS: [(&str, Level); 5] =
+    [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG), ("trace", Level::TRACE)];
+
+/// `None` when what is written is no profile: which origins may stand is then not known.
+pub(super) fn profile(document: &mut Table<'_, '_>) -> Option<Profile> {
+    let written = document.has("profile");
+    let found = document.text("profile", |text| {
+        let profile = [Profile::Production, Profile::Localhost].into_iter().find(|profile| profile.as_str() == text);
+        profile.ok_or_else(|| format!("{text:?} is not one; write \"production\" or \"localhost\""))
+    });
+    if written { found.map(|found| found.value) } else { Some(Profile::default()) }
+}
+
+pub(super) fn listen(mut table: Table<'_, '_>, files: &Files<'_>) -> Listen {
+    let nowhere = table.has_empty_list("addresses");
+    let addresses = match table.list("addresses", |text| address(text, "0.0.0.0:8443")) {
+        None => vec![ADDRESS_DEFAULT],
+        Some(found) => {
+            if nowhere {
+                table.mistake_at(found.line, "addresses is empty; write at least one, such as \"127.0.0.1:8400\"");
+            }
+            distinct(&table, found)
+        }
+    };
+    let written = (table.has("tls_certificate"), table.has("tls_key"));
+    if written.0 != written.1 {
+        let (missing, other) = if written.0 { ("tls_key", "tls_certificate") } else { ("tls_certificate", "tls_key") };
+        table.require(missing, &format!("it, or leave out {other} as well"));
+    }
+    let certificate = table.text("tls_certificate", |text| files.file(text));
+    let key = table.text("tls_key", |text| files.file(text));
+    let tls = certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate: certificate.value, key: key.value });
+    let trusted_proxies = table.list("trusted_proxies", network).map_or_else(Vec::new, values);
+    table.finish();
+    Listen { addresses, tls, trusted_proxies }
+}
+
+pub(super) fn outbound(mut table: Table<'_, '_>, files: &Files<'_>) -> Outbound {
+    let ca_file = table.text("ca_file", |text| files.file(text)).map(|found| found.value);
+    let mut resolve = table.table("resolve", "[outbound.resolve]");
+    let names = resolve.names(|name, text| {
+        let canonical = Origin::parse(&format!("https://{name}")).is_ok_and(|origin| origin.host() == name);
+        if !canonical {
+            return Err("not a host name as browsers spell it; write one in quotes, without scheme or port, such as \"www.brand.example\"".into());
+        }
+        Ok((name.to_owned(), address(text, "127.0.0.1:8443")?))
+    });
+    resolve.finish();
+    let probe_interval = table.number("probe_interval_ms", 100..=60_000).unwrap_or(PROBE_INTERVAL_DEFAULT);
+    let probe_timeout = table.number("probe_timeout_ms", 50..=10_000).unwrap_or(PROBE_TIMEOUT_DEFAULT);
+    table.finish();
+    Outbound {
+        ca_file,
+        resolve: names.into_iter().map(|found| found.value).collect::<HashMap<_, _>>(),
+        probe_interval: Duration::from_millis(probe_interval),
+        probe_timeout: Duration::from_millis(probe_timeout),
+    }
+}
+
+pub(super) fn limits(mut table: Table<'_, '_>) -> Limits {
+    let count = |number: u64| usize::try_from(number).ok();
+    let replay_entries = table.number("replay_entries", 1000..=100_000_000).and_then(count).unwrap_or(REPLAY_ENTRIES_DEFAULT);
+    let workers = table.number("workers", 1..=1024).and_then(count);
+    table.finish();
+    Limits { replay_entries, workers }
+}
+
+pub(super) fn log_level(mut table: Table<'_, '_>) -> Level {
+    let level = table.text("level", |text| {
+        let found = LEVELS.into_iter().find(|(name, _)| *name == text).map(|(_, level)| level);
+        found.ok_or_else(|| format!("{text:?} is not one; write \"error\", \"warn\", \"info\", \"debug\" or \"trace\""))
+    });
+    table.finish();
+    level.map_or(Level::INFO, |level| level.value)
+}
+
+fn address(text: &str, such_as: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an IP address with a port; write one such as \"{such_as}\" or \"[::1]:8443\""))
+}
+
+/// An address alone is a network of one.
+fn network(text: &str) -> Result<IpNet, String> {
+    let one = text.parse::<IpAddr>().map(IpNet::from);
+    let many = || text.parse::<IpNet>().map(|network| network.trunc());
+    one.or_else(|_| many()).map_err(|_| format!("{text:?} is not an address or a network; write one such as \"127.0.0.1\" or \"10.0.0.0/8\""))
+}
+
+fn distinct(table: &Table<'_, '_>, found: Placed<Vec<Placed<SocketAddr>>>) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for Placed { value: address, line } in found.value {
+        // Port 0 asks for any free port, each time another.
+        if address.port() != 0 && addresses.contains(&address) {
+            table.mistake_at(line, format_args!("addresses: {address} is there twice; take one out"));
+        }
+        addresses.push(address);
+    }
+    addresses
+}
+
+fn values<T>(list: Placed<Vec<Placed<T>>>) -> Vec<T> {
+    list.value.into_iter().map(|item| item.value).collect()
+}

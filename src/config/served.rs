@@ -1,0 +1,61 @@
+//! A site that this process serves: its rules, its keys, its pages.
+
+use std::time::Duration;
+
+use crate::domain::consent::ConsentPolicy;
+use crate::domain::contract::{COOKIE_DAYS_DEFAULT, COOKIE_DAYS_MAX};
+use crate::domain::site::{Role, Site, SkipList};
+
+use super::ServedSite;
+use super::files::Files;
+use super::reader::{Placed, Table};
+use super::sites::Shared;
+
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+
+/// What only a site that is served here can use.
+pub(super) const SERVED_KEYS: [&str; 6] = ["consent", "key_file", "cookie_days", "honour_gpc", "skip", "files"];
+
+/// `None` when something is missing from it; a mistake was then noted.
+pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared, files: &Files<'_>) -> Option<ServedSite> {
+    table.require("consent", "consent = \"required\" or \"implied\": there is no default, since it is a question of law");
+    let consent = table.text("consent", consent_policy);
+    table.require("key_file", "key_file = \"keys/shop.example.json\"; make the file with: throughline keys create");
+    let keys = table.text("key_file", |path| files.key_file(path));
+    let days = table.number("cookie_days", 1..=COOKIE_DAYS_MAX).unwrap_or(COOKIE_DAYS_DEFAULT);
+    let honour_gpc = table.flag("honour_gpc").unwrap_or(true);
+    let skip = read_skip(table);
+    let pages = table.text("files", |path| files.folder(path)).map(|found| found.value);
+
+    let (cookie_key, hop_key) = Site::keys(role, shared.secret.as_ref()?);
+    let site = Site {
+        origin: shared.origin.clone()?,
+        role,
+        consent: consent?.value,
+        honour_gpc,
+        legacy_browsers: shared.legacy_browsers,
+        skip: skip?,
+        cookie_life: Duration::from_secs(days * SECONDS_PER_DAY),
+        cookie_key,
+        hop_key,
+    };
+    Some(ServedSite { site, keys: keys?.value, files: pages })
+}
+
+/// Reads a consent policy.
+///
+/// # Errors
+/// With what to write instead.
+pub fn consent_policy(text: &str) -> Result<ConsentPolicy, String> {
+    let policy = [ConsentPolicy::Required, ConsentPolicy::Implied].into_iter().find(|policy| policy.as_str() == text);
+    policy.ok_or_else(|| format!("{text:?} is not a policy; write \"required\" (nothing before a yes) or \"implied\" (until a no)"))
+}
+
+fn read_skip(table: &mut Table<'_, '_>) -> Option<SkipList> {
+    let entries = table.list("skip", |entry| {
+        let one = SkipList::new(&[entry.to_owned()]);
+        one.map(|_| entry.to_owned()).map_err(|entry| format!("{entry:?} is neither; write a beginning such as \"/download/\" or an ending such as \"*.tar\""))
+    });
+    let entries: Vec<String> = entries.map_or_else(Vec::new, |found| found.value.into_iter().map(|Placed { value, .. }| value).collect());
+    SkipList::new(&entries).ok()
+}

@@ -1,0 +1,112 @@
+//! The company's sites: `[primary]` and every `[[site]]`.
+
+use crate::base::origin::Origin;
+use crate::base::secret::{Purpose, SiteSecret};
+
+use super::files::Files;
+use super::notes::Notes;
+use super::origins::Origins;
+use super::reader::Table;
+use super::served::{SERVED_KEYS, read_served};
+use super::{BrokerConfig, Profile, RegisteredSite, SITES_MAX, ServedSite};
+use crate::domain::site::Role;
+
+/// All that was read. Something may be missing from it, but then a mistake was noted.
+#[derive(Debug, Default)]
+pub(super) struct Sites {
+    pub(super) primary: Option<Origin>,
+    pub(super) broker: Option<BrokerConfig>,
+    pub(super) served: Vec<ServedSite>,
+    pub(super) registered: Vec<RegisteredSite>,
+}
+
+/// What the broker and the satellite both need to know of a site.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) origin: Option<Origin>,
+    pub(super) secret: Option<SiteSecret>,
+    pub(super) legacy_browsers: bool,
+}
+
+impl Shared {
+    fn read(table: &mut Table<'_, '_>, origin: Option<Origin>, files: &Files<'_>) -> Self {
+        let secret = read_secret(table, files);
+        Self { origin, secret, legacy_browsers: table.flag("legacy_browsers").unwrap_or(false) }
+    }
+
+    fn registered(&self) -> Option<RegisteredSite> {
+        let hop_key = self.secret.as_ref()?.derive(Purpose::HopRequest);
+        Some(RegisteredSite { origin: self.origin.clone()?, hop_key, legacy_browsers: self.legacy_browsers })
+    }
+}
+
+/// Reads the primary and the secondaries.
+pub(super) fn read(document: &mut Table<'_, '_>, profile: Option<Profile>, files: &Files<'_>, notes: &Notes) -> Sites {
+    let mut sites = Sites::default();
+    let mut origins = Origins::new(profile);
+    document.require("primary", "[primary], and below it origin = \"https://www.brand.example\"");
+    let mut primary = document.table("primary", "[primary]");
+    let serves_primary = primary.flag("serve").unwrap_or(true);
+    if primary.is_there() {
+        read_primary(primary, serves_primary, files, &mut origins, &mut sites);
+    }
+    let tables = document.tables("site", "[[site]]");
+    if tables.len() > SITES_MAX {
+        notes.mistake(None, format!("there are {} [[site]], and one configuration holds at most {SITES_MAX}", tables.len()));
+        return sites;
+    }
+    let mut serves_any = serves_primary;
+    for mut table in tables {
+        let serve = table.flag("serve").unwrap_or(true);
+        serves_any |= serve;
+        read_secondary(table, serve, serves_primary, files, &mut origins, &mut sites);
+    }
+    if !serves_any {
+        notes.mistake(None, "no site is served here; take out serve = false from [primary] or add the [[site]] that is");
+    }
+    sites
+}
+
+fn read_primary(mut table: Table<'_, '_>, serve: bool, files: &Files<'_>, origins: &mut Origins, sites: &mut Sites) {
+    sites.primary = origins.read(&mut table, serve);
+    if serve {
+        sites.broker = Some(BrokerConfig { whoami: table.flag("whoami").unwrap_or(false) });
+        let shared = Shared::read(&mut table, sites.primary.clone(), files);
+        sites.served.extend(read_served(&mut table, Role::Primary, &shared, files));
+    } else {
+        for key in SERVED_KEYS.into_iter().chain(["secret_file", "secret_env", "legacy_browsers", "whoami"]) {
+            table.refuse(key, "has no use with serve = false, which leaves origin alone; take it out");
+        }
+    }
+    table.finish();
+}
+
+fn read_secondary(mut table: Table<'_, '_>, serve: bool, broker_here: bool, files: &Files<'_>, origins: &mut Origins, sites: &mut Sites) {
+    let origin = origins.read(&mut table, serve);
+    let shared = Shared::read(&mut table, origin, files);
+    if serve {
+        sites.served.extend(read_served(&mut table, Role::Secondary, &shared, files));
+    } else {
+        if !broker_here {
+            table.mistake("has no use: neither this site nor the primary is served here; take it out");
+        }
+        for key in SERVED_KEYS {
+            table.refuse(key, "has no use with serve = false; write it where this site is served");
+        }
+    }
+    if broker_here {
+        sites.registered.extend(shared.registered());
+    }
+    table.finish();
+}
+
+fn read_secret(table: &mut Table<'_, '_>, files: &Files<'_>) -> Option<SiteSecret> {
+    if table.has("secret_env") {
+        table.refuse_beside("secret_file", "secret_env");
+    } else {
+        table.require("secret_file", "secret_file = \"secrets/shop.example\" or secret_env = \"SHOP_SECRET\"");
+    }
+    let from_env = table.text("secret_env", |name| files.secret_env(name));
+    let from_file = table.text("secret_file", |path| files.secret_file(path));
+    from_env.or(from_file).map(|found| found.value)
+}
