@@ -8,6 +8,7 @@ use crate::base::id::VisitorId;
 use crate::domain::consent::Choice;
 use crate::domain::decision::Reason;
 use crate::domain::hop_request::{self, Endpoint, HopRequest, way_back};
+use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::http::answer::{Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
@@ -16,7 +17,7 @@ use crate::http::Env;
 use crate::token::claims::Flow;
 use crate::token::mint::Token;
 
-use super::{Broker, RegisteredSite};
+use super::Broker;
 
 /// Rule B1: never a redirect, since there is nowhere to go back to.
 const UNKNOWN_SITE: Refusal = Refusal {

@@ -4,11 +4,12 @@ use actix_web::HttpResponse;
 
 use crate::base::origin::Origin;
 use crate::domain::contract::path;
+use crate::domain::site::RegisteredSite;
 use crate::domain::documents::{Metadata, SiteEntry};
 use crate::http::answer::public_json;
 use crate::token::keyset::JWKS_MAX_AGE;
 
-use super::{Broker, RegisteredSite};
+use super::Broker;
 
 pub(super) fn write(primary: &Origin, whoami: bool, sites: &[RegisteredSite]) -> String {
     let on = |origin: &Origin, path: &str| format!("{origin}{path}");

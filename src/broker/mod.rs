@@ -10,25 +10,13 @@ use std::sync::Arc;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 
 use crate::base::clock::UnixSeconds;
-use crate::base::origin::Origin;
 use crate::base::random::{NoRandomness, random_bytes};
-use crate::base::secret::MacKey;
 use crate::domain::hop_request::HopRequest;
+use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState};
 use crate::http::{Env, ServedSite};
 use crate::token::claims::{TOKEN_LIFE_MAX, TokenId};
 use crate::token::mint::{Statement, Token, bounce_token};
-
-/// A secondary that this broker knows.
-#[derive(Debug)]
-pub struct RegisteredSite {
-    /// Its exact origin.
-    pub origin: Origin,
-    /// Verifies its hop requests.
-    pub hop_key: MacKey,
-    /// Whether its visitors' browsers may be too old for fetch metadata (rule S3).
-    pub legacy_browsers: bool,
-}
 
 /// The broker.
 pub struct Broker {
