@@ -16,7 +16,7 @@
 //! 5. [`http`]: headers, cookies, answers, the client
 //! 6. [`broker`] and [`satellite`]: one file an endpoint
 //! 7. [`config`]: the configuration file, every mistake at once; [`app`]: the composition root, with the middleware
-//! 8. `cli`: one file a command
+//! 8. [`cli`]: one file a command
 //!
 //! # In a Rust application
 //!
@@ -25,6 +25,7 @@
 pub mod app;
 pub mod base;
 pub mod broker;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;

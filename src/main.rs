@@ -1,2 +1,9 @@
 //! The `throughline` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    throughline::cli::run(throughline::cli::Arguments::parse())
+}

@@ -1,0 +1,168 @@
+//! `throughline demo`: the hop to look at, on `*.localhost`, with nothing to set up.
+
+mod pages;
+mod trail;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+
+use crate::app::launch::Launch;
+use crate::base::clock::{Clock as _, SystemClock, UnixSeconds};
+use crate::base::encoding::base64url;
+use crate::base::origin::Origin;
+use crate::base::secret::SiteSecret;
+use crate::config::{BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, ServedSite};
+use crate::domain::consent::ConsentPolicy;
+use crate::domain::contract::COOKIE_DAYS_DEFAULT;
+use crate::domain::site::{RegisteredSite, Role, Site, SkipList};
+use crate::token::key::{Seed, SigningKey};
+use crate::token::keyset::{KeySet, TimedKey};
+
+use super::{Failure, log_to_stderr};
+use pages::Cast;
+use trail::Trail;
+
+/// What `demo` is told.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The port of all its hosts.
+    #[arg(long, default_value_t = 8400)]
+    port: u16,
+    /// The sites' consent policy.
+    #[arg(long, value_parser = consent_policy, default_value = "implied")]
+    consent: ConsentPolicy,
+    /// Open the CORS route.
+    #[arg(long)]
+    whoami: bool,
+    /// Give the broker a port of its own, and leave it out of this process: then it can be stopped, to see what happens.
+    #[arg(long)]
+    broker_port: Option<u16>,
+    /// Which part to serve when the broker has a port of its own.
+    #[arg(long, value_enum, default_value_t = Part::Sites, requires = "broker_port")]
+    role: Part,
+}
+
+/// The parts of a demo in two processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The two secondaries and the outside site.
+    Sites,
+    /// The primary, with the broker.
+    Broker,
+}
+
+fn consent_policy(text: &str) -> Result<ConsentPolicy, String> {
+    let found = [ConsentPolicy::Required, ConsentPolicy::Implied].into_iter().find(|policy| policy.as_str() == text);
+    found.ok_or_else(|| "write required or implied".into())
+}
+
+/// Serves the demo until a signal ends it.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    log_to_stderr(tracing::Level::INFO);
+    let broken = |failure: &dyn std::fmt::Display| Failure::Broken(failure.to_string());
+    let cast = Cast::new(arguments.port, arguments.broker_port.unwrap_or(arguments.port)).map_err(|mistake| broken(&mistake))?;
+    let config = config(arguments, &cast)?;
+    let trail = Arc::new(Trail::new());
+    let launch = Launch::new(config, Arc::clone(&trail) as _).map_err(|failure| broken(&failure))?;
+    let stage = web::Data::new(pages::Stage { cast: cast.clone(), trail, node: Arc::clone(&launch.node), consent: arguments.consent });
+    let serving = launch.run(
+        move |app| {
+            app.app_data(stage.clone()).default_service(web::to(pages::page));
+        },
+        |_| announce(arguments, &cast),
+    );
+    actix_web::rt::System::new().block_on(serving).map_err(|failure| broken(&failure))
+}
+
+fn announce(arguments: &Arguments, cast: &Cast) {
+    println!("Throughline demo, consent {}. Open in a browser:", arguments.consent.as_str());
+    println!("  http://news.localhost:{}/    an outside site that links to the company's: begin here", arguments.port);
+    for (origin, what) in [(&cast.shop, "a secondary"), (&cast.learn, "another secondary"), (&cast.brand, "the primary, with the broker")] {
+        println!("  {origin}/    {what}");
+    }
+    println!("Stop it with Ctrl-C.");
+}
+
+/// The demo's configuration. Its secrets are made of the sites' names, so that two processes agree on them: they protect
+/// nothing, and the localhost profile takes no other hosts.
+fn config(arguments: &Arguments, cast: &Cast) -> Result<Config, Failure> {
+    let split = arguments.broker_port.is_some();
+    let (has_sites, has_broker) = (!split || arguments.role == Part::Sites, !split || arguments.role == Part::Broker);
+    let now = SystemClock::new().now();
+    let mut served = Vec::new();
+    if has_broker {
+        served.push(served_site(&cast.brand, Role::Primary, arguments.consent, now)?);
+    }
+    if has_sites {
+        for origin in [&cast.shop, &cast.learn] {
+            served.push(served_site(origin, Role::Secondary, arguments.consent, now)?);
+        }
+    }
+    let registered = [&cast.shop, &cast.learn].into_iter().map(|origin| {
+        let (_, hop_key) = Site::keys(Role::Secondary, &secret(origin)?);
+        Ok(RegisteredSite { origin: origin.clone(), hop_key, legacy_browsers: false })
+    });
+    let port = if has_sites { arguments.port } else { cast.brand.port() };
+    Ok(Config {
+        profile: Profile::Localhost,
+        listen: Listen { addresses: loopback(port), tls: None, trusted_proxies: Vec::new() },
+        primary: cast.brand.clone(),
+        broker: has_broker.then_some(BrokerConfig { whoami: arguments.whoami }),
+        served,
+        registered: if has_broker { registered.collect::<Result<_, Failure>>()? } else { Vec::new() },
+        outbound: Outbound {
+            ca_file: None,
+            resolve: HashMap::new(),
+            probe_interval: Duration::from_secs(1),
+            probe_timeout: Duration::from_millis(500),
+        },
+        limits: Limits { replay_entries: 100_000, workers: None },
+        log_level: tracing::Level::INFO,
+    })
+}
+
+/// Browsers try either family first; a machine without IPv6 has only the one.
+fn loopback(port: u16) -> Vec<SocketAddr> {
+    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+    let families = [IpAddr::V4(Ipv4Addr::LOCALHOST), six.ip()];
+    let has_six = std::net::TcpListener::bind(six).is_ok();
+    families.into_iter().filter(|address| address.is_ipv4() || has_six).map(|address| SocketAddr::new(address, port)).collect()
+}
+
+fn secret(origin: &Origin) -> Result<SiteSecret, Failure> {
+    SiteSecret::parse(&base64url(&digest("secret", origin))).ok_or_else(|| Failure::Broken("a digest makes no secret".into()))
+}
+
+fn digest(what: &str, origin: &Origin) -> [u8; 32] {
+    let text = format!("throughline demo {what} {}", origin.host());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref());
+    bytes
+}
+
+fn served_site(origin: &Origin, role: Role, consent: ConsentPolicy, now: UnixSeconds) -> Result<ServedSite, Failure> {
+    let (cookie_key, hop_key) = Site::keys(role, &secret(origin)?);
+    let seed = Seed::new(digest("key", origin));
+    let key = SigningKey::from_seed(&seed).ok_or_else(|| Failure::Broken("a digest makes no key".into()))?;
+    let plan = KeySet::first_key_plan(now);
+    let keys = KeySet::new(vec![TimedKey { key, seed, publish_at: plan.publish_at, activate_at: plan.activate_at }]);
+    let site = Site {
+        origin: origin.clone(),
+        role,
+        consent,
+        honour_gpc: true,
+        legacy_browsers: false,
+        skip: SkipList::new(&[]).map_err(Failure::Broken)?,
+        cookie_life: Duration::from_secs(COOKIE_DAYS_DEFAULT * 86_400),
+        cookie_key,
+        hop_key,
+    };
+    Ok(ServedSite { site, keys: KeySource::Fixed(keys), files: None })
+}

@@ -1,0 +1,137 @@
+//! The demo's pages.
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use crate::app::node::Node;
+use crate::base::origin::{Origin, OriginMistake};
+use crate::domain::consent::ConsentPolicy;
+use crate::domain::contract::path;
+use crate::http::visitor::Visitor;
+
+use super::trail::{Footprint, Trail};
+
+/// The hosts of the demo.
+#[derive(Debug, Clone)]
+pub(super) struct Cast {
+    pub(super) brand: Origin,
+    pub(super) shop: Origin,
+    pub(super) learn: Origin,
+    news: Origin,
+}
+
+impl Cast {
+    pub(super) fn new(port: u16, broker_port: u16) -> Result<Self, OriginMistake> {
+        let origin = |name: &str, port: u16| Origin::parse(&format!("http://{name}.localhost:{port}"));
+        Ok(Self { brand: origin("brand", broker_port)?, shop: origin("shop", port)?, learn: origin("learn", port)?, news: origin("news", port)? })
+    }
+
+    /// The page of `name` that links lead to, from `from`.
+    fn target(&self, name: &str, from: &str) -> String {
+        match name {
+            "shop" => format!("{}/products?x=1&y=a%20b#reviews", self.shop),
+            "learn" => format!("{}/lessons?from={from}#intro", self.learn),
+            _ => format!("{}/story?from={from}#top", self.brand),
+        }
+    }
+}
+
+/// What the pages are made of.
+pub(super) struct Stage {
+    pub(super) cast: Cast,
+    pub(super) trail: Arc<Trail>,
+    pub(super) node: Arc<Node>,
+    pub(super) consent: ConsentPolicy,
+}
+
+struct Link {
+    id: &'static str,
+    host: &'static str,
+    plain: String,
+    go: String,
+}
+
+#[derive(Template)]
+#[template(path = "demo/news.html")]
+struct News {
+    links: Vec<Link>,
+}
+
+#[derive(Template)]
+#[template(path = "demo/company.html")]
+struct Company<'a> {
+    name: &'a str,
+    host: &'a str,
+    role: &'static str,
+    path: &'a str,
+    visitor: String,
+    source: &'static str,
+    consent: &'static str,
+    policy: &'static str,
+    referrer: &'a str,
+    way: Vec<Footprint>,
+    total: String,
+    links: Vec<Link>,
+    news: &'a str,
+    consent_path: &'static str,
+    forget_path: &'static str,
+}
+
+const ALL: [&str; 3] = ["shop", "learn", "brand"];
+
+fn links(cast: &Cast, from: &str) -> Vec<Link> {
+    let others = ALL.into_iter().filter(|name| *name != from);
+    others
+        .map(|name| {
+            let plain = cast.target(name, from);
+            let encoded: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+            Link { id: name, host: match name { "shop" => "shop.localhost", "learn" => "learn.localhost", _ => "brand.localhost" }, go: format!("{}?to={encoded}", path::GO), plain }
+        })
+        .collect()
+}
+
+/// Serves every page of the demo: by its host, one of the company's or the outside site's.
+pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Data<Stage>) -> HttpResponse {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if host == stage.cast.news.authority() {
+        return html(&News { links: links(&stage.cast, "news") });
+    }
+    let Some(served) = stage.node.site(request.head()) else { return HttpResponse::MisdirectedRequest().finish() };
+    if served.site.skip.matches(request.path()) {
+        return HttpResponse::NotFound().finish();
+    }
+    let origin = &served.site.origin;
+    let name = origin.host().trim_end_matches(".localhost");
+    let way = stage.trail.way();
+    let referrer = request.headers().get(header::REFERER).and_then(|value| value.to_str().ok()).unwrap_or("none");
+    html(&Company {
+        name,
+        host: origin.host(),
+        role: if name == "brand" { "the primary: its cookie is the master cookie" } else { "a secondary: its cookie came by a hop or a link" },
+        path: request.uri().path_and_query().map_or("/", |both| both.as_str()),
+        visitor: visitor.id().map_or_else(|| "none".into(), |id| id.to_string()),
+        source: visitor.source().map_or("none", crate::domain::site_cookie::Source::as_str),
+        consent: visitor.consent(),
+        policy: stage.consent.as_str(),
+        referrer,
+        total: way.last().map(|step| step.after.clone()).unwrap_or_default(),
+        way,
+        links: links(&stage.cast, name),
+        news: stage.cast.news.as_str(),
+        consent_path: path::CONSENT,
+        forget_path: path::FORGET,
+    })
+}
+
+fn html(page: &impl Template) -> HttpResponse {
+    match page.render() {
+        Ok(text) => HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8")).body(text),
+        Err(error) => {
+            tracing::error!(%error, "a page of the demo cannot be rendered");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `throughline serve`: runs what a configuration file describes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::app::launch::{Launch, static_pages};
+use crate::config::Config;
+use crate::http::event::Log;
+
+use super::{Failure, log_to_stderr};
+
+/// What `serve` is told.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The configuration file; `throughline init` makes one.
+    #[arg(long, default_value = "throughline.toml")]
+    config: PathBuf,
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// With every mistake in the configuration, or why it cannot start.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config, &|name| std::env::var(name).ok()).map_err(|report| Failure::Mistake(report.to_string()))?;
+    log_to_stderr(config.log_level);
+    let launch = Launch::new(config, Arc::new(Log)).map_err(|failure| Failure::Mistake(failure.to_string()))?;
+    let (node, files) = (Arc::clone(&launch.node), launch.files.clone());
+    let pages = move |app: &mut actix_web::web::ServiceConfig| static_pages(&node, &files, app);
+    let ready = |addresses: &[std::net::SocketAddr]| tracing::info!(?addresses, "listening");
+    let serving = launch.run(pages, ready);
+    actix_web::rt::System::new().block_on(serving).map_err(|failure| Failure::Mistake(failure.to_string()))
+}
