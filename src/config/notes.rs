@@ -37,9 +37,10 @@ impl Notes {
         self.line_ends.partition_point(|end| *end < span.start) + 1
     }
 
-    /// Notes a mistake.
+    /// Notes a mistake, on one line whatever the configuration's own texts hold.
     pub(super) fn mistake(&self, line: impl Into<Option<usize>>, what: impl Into<String>) {
-        self.mistakes.borrow_mut().push(Mistake { line: line.into(), what: what.into() });
+        let what = what.into().replace(char::is_control, " ");
+        self.mistakes.borrow_mut().push(Mistake { line: line.into(), what });
     }
 
     /// Notes that a table (as it is written in messages) may have a key.
