@@ -102,7 +102,8 @@ fn refuse_existing(folder: &Path, sites: &[NamedSite<'_>]) -> Result<(), Failure
     if in_the_way.is_empty() {
         return Ok(());
     }
-    Err(Failure::Mistake(format!("init overwrites nothing, and this is in the way:{}\nMove it away, or choose another --folder", in_the_way.concat())))
+    let list = in_the_way.concat();
+    Err(Failure::Mistake(format!("init overwrites nothing, and this is in the way:{list}\nMove it away, or choose another --folder")))
 }
 
 /// In messages, what lies here has no `./` before it.

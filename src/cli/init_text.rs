@@ -27,21 +27,21 @@ impl NamedSite<'_> {
 
 const HEAD: &str = r##"# Throughline: one visitor, one ID, on all your domains.
 #
-# This process is the broker and serves every site below. To serve a site elsewhere, take a copy of this file and of the
-# site's two files there; in the copy write serve = false below [primary], here write it below the [[site]].
+# This process is the broker and serves every site below. To serve a site elsewhere, write serve = false below its [[site]]
+# here; there, use a copy of this file with only that [[site]], its two files, and serve = false below [primary].
 #
-# Paths are relative to this file. Each "# name = value" shows the default, or an example.
-# Look it over with: throughline check
+# Paths are relative to this file. Each "# name = value" shows the default, or an example. Whatever you change, look it over
+# with `throughline check`: it says all that is wrong, and what to write instead.
 "##;
 
 /// After `addresses`, whose value depends on the profile.
-const LISTEN: &str = r#"# tls_certificate = "cert.pem"       # these two to serve https without a proxy in front
+const LISTEN: &str = r#"# tls_certificate = "cert.pem"        # these two to serve https without a proxy in front
 # tls_key = "key.pem"
 # trusted_proxies = ["127.0.0.1"]     # whose X-Forwarded-* count; nobody's by default
 "#;
 
 /// After the keys of the primary.
-const PRIMARY: &str = r#"# cookie_days = 395                  # an ID lives so long, counted from its creation; at most 400
+const PRIMARY: &str = r#"# cookie_days = 395                   # an ID lives so long, counted from its creation; at most 400
 # honour_gpc = true                   # "Sec-GPC: 1" is a refusal
 # legacy_browsers = false             # true: also link browsers too old to say what they ask for
 # skip = ["/download/", "*.tar"]      # never interrupted, besides /api/, /assets/, *.css, *.js and the like

@@ -125,6 +125,7 @@ fn rotate(file: &Path, at_once: bool, now: UnixSeconds, random: &dyn Random, out
         writeln!(out, "Every process of this site must have this file now: what one publishes, all must know.")?;
         writeln!(out, "Until the other sites have fetched the JWKS again (within {seconds} s), they refuse tokens of {id}:")?;
         writeln!(out, "their pages are served as ever, but visitors come without the ID.")?;
+        writeln!(out, "Old keys count until the times above. If they were stolen, use a new file instead: throughline keys create")?;
     } else {
         writeln!(out, "Every process of this site must have this file before {}.", time_text(plan.activate_at))?;
         writeln!(out, "Nothing else is to be done: the times above come by themselves, and no token is refused.")?;
@@ -146,7 +147,7 @@ fn read(file: &Path) -> Result<KeySet, Failure> {
 /// A key that is overwritten is a site that nobody believes any more.
 fn refuse_existing(file: &Path) -> Result<(), Failure> {
     match file.symlink_metadata() {
-        Ok(_) => Err(Failure::Mistake(format!("{} is already there; nothing was changed. Move it away, or choose another name", file.display()))),
+        Ok(_) => Err(Failure::mistake(format_args!("{} is already there; move it away, or choose another name", file.display()))),
         Err(_) => Ok(()),
     }
 }

@@ -147,6 +147,7 @@ impl<'n, 'i> Table<'n, 'i> {
 
     /// Wrong brackets do not hide what is between them: its mistakes are shown in the same report.
     fn tables_as_written(&mut self, key: &'static str, name: &'static str) -> Vec<Table<'n, 'i>> {
+        self.notes.known_table(self.name, key, name);
         let Some(Placed { value, line }) = self.take(key) else { return Vec::new() };
         let (items, listed) = match value {
             DeValue::Array(items) => (items.into_iter().map(|item| (self.notes.line(&item.span()), item.into_inner())).collect(), true),

@@ -63,7 +63,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
     let text = include_str!("../data/config_mistakes.toml");
     let report = World::new().read(text).unwrap_err();
     let expected = [
-        (2, "unknown key \"log_level\" outside the tables; did you mean \"log\"?"),
+        (2, "unknown key \"log_level\" outside the tables; did you mean [log]?"),
         (4, "[listen] has no tls_key"),
         (5, "addresses: \"localhost:8443\" is not an IP address"),
         (5, "addresses: 0.0.0.0:8443 is there twice"),
@@ -195,7 +195,7 @@ fn sites_that_cannot_stand_together() {
             format!("profile = \"localhost\"\n{}{}", primary.replace("https://www.brand.example", "http://brand.localhost"), {
                 block("http://shop.localhost:8400", "shop", "") + &block("https://shop.localhost:8400", "learn", "")
             }),
-            &["are the same Host"],
+            &["are one Host"],
         ),
         (shop.clone(), &["[primary]"]),
         (shop.replace("[[site]]", "[site]"), &["[primary]", "[[site]], with double brackets"]),
