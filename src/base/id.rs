@@ -23,12 +23,13 @@ impl VisitorId {
         Ok(Self(uuid::Builder::from_random_bytes(random_bytes(random)?).into_uuid()))
     }
 
-    /// Reads the one text form: lower case with hyphens, version 4. Anything else is no visitor ID.
+    /// Reads the one text form: lower case with hyphens, version 4 of RFC 9562's variant. Anything else is no visitor ID.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let uuid = Uuid::try_parse(text).ok()?;
         let id = Self(uuid);
-        (uuid.get_version_num() == 4 && id.text(&mut Self::buffer()) == text).then_some(id)
+        let version_4 = uuid.get_variant() == uuid::Variant::RFC4122 && uuid.get_version_num() == 4;
+        (version_4 && id.text(&mut Self::buffer()) == text).then_some(id)
     }
 
     /// The text form, written into `buffer` without allocating.
@@ -72,6 +73,7 @@ mod tests {
             "{00010203-0405-4607-8809-0a0b0c0d0e0f}",
             "urn:uuid:00010203-0405-4607-8809-0a0b0c0d0e0f",
             "00010203-0405-1607-8809-0a0b0c0d0e0f",
+            "00010203-0405-4607-c809-0a0b0c0d0e0f",
             "00000000-0000-0000-0000-000000000000",
         ] {
             assert_eq!(VisitorId::parse(other), None, "{other}");

@@ -24,7 +24,7 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 use crate::base::origin::Origin;
-use crate::base::secret::MacKey;
+pub use crate::domain::site::RegisteredSite;
 use crate::domain::site::Site;
 use crate::token::keyset::KeySet;
 
@@ -146,17 +146,6 @@ impl KeySource {
             Self::File(_, keys) | Self::Fixed(keys) => keys,
         }
     }
-}
-
-/// What the broker knows of a secondary.
-#[derive(Debug, Clone)]
-pub struct RegisteredSite {
-    /// Its exact origin.
-    pub origin: Origin,
-    /// Verifies its hop requests.
-    pub hop_key: MacKey,
-    /// Whether its browsers may go without `Sec-Fetch-*` (rule S3).
-    pub legacy_browsers: bool,
 }
 
 /// How the process reaches others.

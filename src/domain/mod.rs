@@ -6,6 +6,7 @@ pub mod consent;
 pub mod contract;
 pub mod crawlers;
 pub mod decision;
+pub mod documents;
 pub mod hop_request;
 pub mod site;
 pub mod site_cookie;

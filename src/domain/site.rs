@@ -52,6 +52,17 @@ impl Site {
     }
 }
 
+/// What the broker knows of a secondary.
+#[derive(Debug, Clone)]
+pub struct RegisteredSite {
+    /// Its exact origin.
+    pub origin: Origin,
+    /// Verifies its hop requests.
+    pub hop_key: MacKey,
+    /// Whether its visitors' browsers may be too old for fetch metadata (rule S3).
+    pub legacy_browsers: bool,
+}
+
 /// Paths that never start a hop: prefixes such as `/api/`, and endings such as `.css` (rule S7).
 #[derive(Debug, Clone)]
 pub struct SkipList {

@@ -29,10 +29,11 @@ impl KeyId {
         Self(id)
     }
 
-    /// Reads a `kid`. It is only looked up, never interpreted.
+    /// Reads a `kid`. It is only looked up, never interpreted; and since it is logged, it is base64url and nothing else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        text.is_ascii().then(|| text.as_bytes().try_into().ok().map(Self)).flatten()
+        let id = text.as_bytes().try_into().ok().map(Self);
+        id.filter(|Self(id)| id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')))
     }
 
     /// The text form.

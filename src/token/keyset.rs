@@ -122,13 +122,14 @@ impl KeySet {
         KeyPlan { publish_at: now, activate_at: now }
     }
 
-    /// The times of the next key: published now, signing when every copy of the JWKS is newer than that, and not before a
-    /// key that is already waiting.
+    /// The times of the next key: signing when every copy of the JWKS is newer than its publication. Behind a key that is
+    /// already waiting it queues, at such a distance that however often someone rotates, no JWKS ever holds more than
+    /// [`super::jwks::KEYS_MAX`] keys: readers would refuse it whole.
     #[must_use]
     pub fn rotation_plan(&self, now: UnixSeconds) -> KeyPlan {
         let Some(last) = self.keys.last() else { return Self::first_key_plan(now) };
-        let activate_at = now.plus(PUBLISH_AHEAD).max(last.activate_at.plus(Duration::from_secs(1)));
-        KeyPlan { publish_at: now, activate_at }
+        let activate_at = now.plus(PUBLISH_AHEAD).max(last.activate_at.plus(KEEP_AFTER));
+        KeyPlan { publish_at: UnixSeconds(activate_at.0 - PUBLISH_AHEAD.as_secs()), activate_at }
     }
 
     /// Adds a key; takes out those of no more use and returns their names.

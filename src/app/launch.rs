@@ -1,0 +1,174 @@
+//! From a configuration to a running server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_files::Files;
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpResponse, HttpServer, guard, web};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::base::clock::SystemClock;
+use crate::base::random::SystemRandom;
+use crate::broker::Broker;
+use crate::config::{Config, KeySource, Listen, Profile, TlsFiles};
+use crate::domain::site::Role;
+use crate::http::client::Outbound;
+use crate::http::client_address::TrustedProxies;
+use crate::http::cookies::{CookieJar, SameSite};
+use crate::http::event::Observer;
+use crate::http::{Env, ServedSite};
+use crate::satellite::Satellite;
+use crate::satellite::watch::Pace;
+use crate::store::live_keys::LiveKeys;
+
+use super::middleware::Throughline;
+use super::node::Node;
+
+/// A client that takes longer over its request's head is hung up on (rule A5).
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long the requests under way have after SIGTERM (rule A4).
+const SHUTDOWN_SECONDS: u64 = 30;
+
+/// Why a server that was configured well does not start.
+#[derive(Debug)]
+pub struct LaunchFailure(String);
+
+impl std::fmt::Display for LaunchFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LaunchFailure {}
+
+/// Everything that a process needs to run.
+pub struct Launch {
+    /// What it is.
+    pub node: Arc<Node>,
+    /// Folders of static pages, by the host that they are for.
+    pub files: Vec<(String, PathBuf)>,
+    listen: Listen,
+    workers: Option<usize>,
+    outbound: Outbound,
+    pace: Pace,
+}
+
+impl Launch {
+    /// Joins the parts that a configuration names.
+    ///
+    /// # Errors
+    /// When a certificate authority in `ca_file` is none.
+    pub fn new(config: Config, observer: Arc<dyn Observer>) -> Result<Self, LaunchFailure> {
+        let Config { profile, listen, primary, broker, served, registered, outbound, limits, log_level: _ } = config;
+        let whoami = broker.is_some_and(|broker| broker.whoami);
+        let mut files = Vec::new();
+        let mut sites = Vec::new();
+        for crate::config::ServedSite { site, keys, files: folder } in served {
+            files.extend(folder.map(|folder| (site.origin.authority().to_owned(), folder)));
+            let keys = match keys {
+                KeySource::File(file, keys) => LiveKeys::following(file, keys),
+                KeySource::Fixed(keys) => LiveKeys::fixed(keys),
+            };
+            let same_site = if whoami && site.role == Role::Primary { SameSite::None } else { SameSite::Lax };
+            sites.push(Arc::new(ServedSite { site, keys, same_site }));
+        }
+        let primary_here = sites.iter().find(|served| served.site.role == Role::Primary).cloned();
+        let broker = broker.zip(primary_here).map(|(broker, primary)| Broker::new(primary, broker.whoami, registered));
+        let env = Env {
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom::new()),
+            cookies: if profile == Profile::Localhost { CookieJar::LOCALHOST } else { CookieJar::PRODUCTION },
+            observer,
+            proxies: TrustedProxies(listen.trusted_proxies.clone()),
+        };
+        let node = Arc::new(Node::new(env, Satellite::new(primary, limits.replay_entries), broker, sites));
+        let extra = outbound.ca_file.as_deref().map_or(Ok(Vec::new()), |file| read_certificates(file))?;
+        let pace = Pace { interval: outbound.probe_interval, timeout: outbound.probe_timeout };
+        let outbound = Outbound::new(outbound.resolve, extra).map_err(|error| LaunchFailure(format!("[outbound] ca_file: {error}")))?;
+        Ok(Self { node, files, listen, workers: limits.workers, outbound, pace })
+    }
+
+    /// Serves until a signal ends it: SIGTERM lets the requests under way finish, SIGINT does not wait. `pages` adds what
+    /// serves the pages; `ready` is told the addresses once they are bound.
+    ///
+    /// # Errors
+    /// When an address cannot be bound, or a certificate cannot be used.
+    pub async fn run(
+        self,
+        pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+        ready: impl FnOnce(&[SocketAddr]),
+    ) -> Result<(), LaunchFailure> {
+        let Self { node, files: _, listen, workers, outbound, pace } = self;
+        let for_workers = Arc::clone(&node);
+        let mut server = HttpServer::new(move || {
+            App::new().wrap(Throughline::new(Arc::clone(&for_workers))).configure(pages.clone())
+        })
+        .client_request_timeout(HEAD_TIME_MAX)
+        .shutdown_timeout(SHUTDOWN_SECONDS);
+        if let Some(workers) = workers {
+            server = server.workers(workers);
+        }
+        let tls = listen.tls.as_ref().map(server_tls).transpose()?;
+        for address in &listen.addresses {
+            let bound = match &tls {
+                Some(tls) => server.bind_rustls_0_23(address, tls.clone()),
+                None => server.bind(address),
+            };
+            server = bound.map_err(|error| cannot_listen(*address, &error))?;
+        }
+        let addresses = server.addrs();
+        let running = server.run();
+        node.spawn_watches(&outbound, pace);
+        ready(&addresses);
+        running.await.map_err(|error| LaunchFailure(format!("the server ended: {error}")))
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> LaunchFailure {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "another process listens there; end it, or choose another port",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another, or give it to the process",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+        _ => "choose another address",
+    };
+    LaunchFailure(format!("cannot listen on {address} ({error}): {advice}"))
+}
+
+fn server_tls(files: &TlsFiles) -> Result<rustls::ServerConfig, LaunchFailure> {
+    let chain = read_certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| LaunchFailure(format!("{}: no private key in PEM ({error})", files.key.display())))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    config.map_err(|error| LaunchFailure(format!("{}: cannot be used ({error})", files.certificate.display())))
+}
+
+fn read_certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
+    let failed = |error: rustls::pki_types::pem::Error| LaunchFailure(format!("{}: no certificates in PEM ({error})", file.display()));
+    CertificateDer::pem_file_iter(file).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+}
+
+/// Serves each host's folder of static pages; a host that is none of the served sites gets 421 (RFC 9110 section 15.5.20),
+/// since a guess could show one brand's pages under another's name.
+pub fn static_pages(node: &Arc<Node>, files: &[(String, PathBuf)], app: &mut web::ServiceConfig) {
+    for (host, folder) in files {
+        let (node, host) = (Arc::clone(node), host.clone());
+        let is_host = guard::fn_guard(move |context| {
+            node.site(context.head()).is_some_and(|served| served.site.origin.authority() == host)
+        });
+        app.service(Files::new("/", folder).index_file("index.html").prefer_utf8(true).guard(is_host));
+    }
+    let node = Arc::clone(node);
+    app.default_service(web::to(move |request: actix_web::HttpRequest| {
+        let status = if node.site(request.head()).is_some() { StatusCode::NOT_FOUND } else { StatusCode::MISDIRECTED_REQUEST };
+        async move { HttpResponse::new(status) }
+    }));
+}

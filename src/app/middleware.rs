@@ -1,0 +1,229 @@
+//! The middleware: Throughline in front of an actix-web application.
+//!
+//! 1. Our own endpoints are answered here.
+//! 2. A request for a page of a served site is decided on: a hop, a token to use up, or the page.
+//! 3. Everything else goes to the application untouched, but for `X-Throughline-*` headers from outside, which are removed
+//!    (rule F2), and for our parameter, where the page is served in spite of it.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use actix_web::{App, HttpServer, Responder, web};
+//! # use throughline::app::{middleware::Throughline, node::Node};
+//! # use throughline::http::visitor::Visitor;
+//! # async fn page(visitor: Visitor) -> impl Responder { format!("{:?}", visitor.id().is_some()) }
+//! # async fn serve(node: Arc<Node>) -> std::io::Result<()> {
+//! HttpServer::new(move || App::new().wrap(Throughline::new(Arc::clone(&node))).default_service(web::to(page)))
+//!     .bind("127.0.0.1:8400")?
+//!     .run()
+//!     .await
+//! # }
+//! ```
+
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::Uri;
+use actix_web::rt::time::timeout;
+use actix_web::{Error, FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse, web};
+use pin_project_lite::pin_project;
+
+use crate::domain::contract;
+use crate::http::ServedSite;
+use crate::http::answer::Refusal;
+use crate::http::visitor::Visitor;
+use crate::satellite::page::{Page, Served};
+
+use super::node::{Endpoint, Node, PostEndpoint};
+
+/// The middleware. What it wraps serves the pages.
+#[derive(Clone)]
+pub struct Throughline(Arc<Node>);
+
+impl Throughline {
+    /// Puts `node` in front of an application.
+    #[must_use]
+    pub const fn new(node: Arc<Node>) -> Self {
+        Self(node)
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Throughline
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = Wrapped<S>;
+    type InitError = ();
+    type Future = Ready<Result<Wrapped<S>, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(Wrapped { node: Arc::clone(&self.0), service }))
+    }
+}
+
+/// The middleware around a service.
+pub struct Wrapped<S> {
+    node: Arc<Node>,
+    service: S,
+}
+
+impl<S, B> Service<ServiceRequest> for Wrapped<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = Answering<S::Future, B>;
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+        strip(request.headers_mut());
+        let Some(served) = self.node.site(request.head()) else { return Answering::page(self.service.call(request)) };
+        let method = request.method();
+        match self.node.endpoint(served.site.role, method, request.path()) {
+            Some(Endpoint::Get(endpoint)) => {
+                let answer = self.node.get(endpoint, served, request.request());
+                Answering::ready(request, answer)
+            }
+            Some(Endpoint::Post(endpoint)) => {
+                let (request, payload) = request.into_parts();
+                let answer = post(Arc::clone(&self.node), Arc::clone(served), endpoint, request, payload);
+                Answering::Body { answer: Box::pin(answer) }
+            }
+            Some(Endpoint::WrongMethod(allowed)) => Answering::ready(request, Node::refuse(Some(allowed))),
+            Some(Endpoint::Unknown) => Answering::ready(request, Node::refuse(None)),
+            None => {
+                let peer = request.request().peer_addr().map(|address| address.ip());
+                match self.node.page(served, request.head(), peer) {
+                    Page::Answer(answer) => Answering::ready(request, answer),
+                    Page::Serve(Served { visitor, cookie, is_personal, clean }) => {
+                        if let Some(clean) = clean {
+                            rewrite(&mut request, &clean);
+                        }
+                        request.extensions_mut().insert::<Visitor>(visitor);
+                        Answering::Page { page: self.service.call(request), cookie, is_personal }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads the body, which is small by nature, and answers.
+async fn post<B>(
+    node: Arc<Node>,
+    served: Arc<ServedSite>,
+    endpoint: PostEndpoint,
+    request: HttpRequest,
+    mut payload: Payload,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let payload = web::Payload::from_request(&request, &mut payload).await?;
+    let body = timeout(BODY_TIME_MAX, payload.to_bytes_limited(contract::BODY_LENGTH_MAX)).await;
+    let answer = match body {
+        Ok(Ok(Ok(body))) => node.post(endpoint, &served, request.head(), &body),
+        Ok(Err(_)) => TOO_LARGE.json(),
+        Ok(Ok(Err(_))) | Err(_) => CUT_OFF.json(),
+    };
+    Ok(ServiceResponse::new(request, answer).map_into_right_body())
+}
+
+/// How long a client may take over a small body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+
+const TOO_LARGE: Refusal =
+    Refusal { status: 413, code: "too_large", advice: "Send at most 4,096 octets." };
+
+const CUT_OFF: Refusal =
+    Refusal { status: 400, code: "cut_off", advice: "The body did not arrive whole; send it again." };
+
+/// Removes what only we may tell the application, however it is spelled (rule F2).
+fn strip(headers: &mut HeaderMap) {
+    let ours = |name: &HeaderName| {
+        let name = name.as_str();
+        name.len() >= contract::header::PREFIX.len()
+            && name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }).zip(contract::header::PREFIX.bytes()).all(|(one, other)| one == other)
+    };
+    if headers.keys().any(ours) {
+        let names: Vec<_> = headers.keys().filter(|name| ours(name)).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Lets the application see the URL without our parameter.
+fn rewrite(request: &mut ServiceRequest, path_and_query: &str) {
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = path_and_query.parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+}
+
+/// Adds our cookie to the application's answer. One that names somebody must not be kept by a shared cache, or others
+/// would get that name; the application's own word on caching is replaced only where it would allow that.
+fn add_cookie(headers: &mut HeaderMap, cookie: HeaderValue, is_personal: bool) {
+    headers.append(header::SET_COOKIE, cookie);
+    let is_private = |value: &HeaderValue| {
+        let value = value.as_bytes().to_ascii_lowercase();
+        [b"no-store".as_slice(), b"private"].iter().any(|word| value.windows(word.len()).any(|part| part == *word))
+    };
+    if is_personal && !headers.get_all(header::CACHE_CONTROL).any(is_private) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
+}
+
+pin_project! {
+    /// The answer on its way. Pages are not boxed: they are the hot path.
+    #[project = Step]
+    #[expect(missing_docs, reason = "the variants are how `Wrapped::call` begins; nobody else makes them")]
+    pub enum Answering<F, B> {
+        Ready { answer: Option<ServiceResponse<EitherBody<B>>> },
+        Page { #[pin] page: F, cookie: Option<HeaderValue>, is_personal: bool },
+        Body { answer: Pin<Box<dyn Future<Output = Result<ServiceResponse<EitherBody<B>>, Error>>>> },
+    }
+}
+
+impl<F, B> Answering<F, B> {
+    const fn page(page: F) -> Self {
+        Self::Page { page, cookie: None, is_personal: false }
+    }
+
+    fn ready(request: ServiceRequest, answer: HttpResponse) -> Self {
+        Self::Ready { answer: Some(request.into_response(answer).map_into_right_body()) }
+    }
+}
+
+impl<F, B> Future for Answering<F, B>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            Step::Ready { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Step::Body { answer } => answer.as_mut().poll(context),
+            Step::Page { page, cookie, is_personal } => {
+                let mut answer = std::task::ready!(page.poll(context))?;
+                if let Some(cookie) = cookie.take() {
+                    add_cookie(answer.headers_mut(), cookie, *is_personal);
+                }
+                Poll::Ready(Ok(answer.map_into_left_body()))
+            }
+        }
+    }
+}

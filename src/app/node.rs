@@ -1,0 +1,217 @@
+//! A node: what one process is, in whichever roles.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::RequestHead;
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::broker::Broker;
+use crate::domain::contract::{PREFIX, path};
+use crate::domain::documents::Health;
+use crate::domain::site::Role;
+use crate::http::answer::{Refusal, json, public_json};
+use crate::http::client::Outbound;
+use crate::http::{Env, ServedSite};
+use crate::satellite::page::{Page, page};
+use crate::satellite::watch::{Pace, watch_health, watch_siblings};
+use crate::satellite::{Satellite, choice, exchange, go, me};
+use crate::token::keyset::JWKS_MAX_AGE;
+
+/// How often a changed key file is noticed.
+const KEY_FILE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What one process is: the sites that it serves, and the broker, if the primary is among them.
+pub struct Node {
+    /// Time, randomness, cookies, observers, proxies.
+    pub env: Env,
+    /// The satellite's memory.
+    pub satellite: Arc<Satellite>,
+    /// The broker, where the primary is served here.
+    pub broker: Option<Broker>,
+    sites: HashMap<String, Arc<ServedSite>>,
+}
+
+/// An endpoint of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Reads the request's head only.
+    Get(GetEndpoint),
+    /// Reads a small body too.
+    Post(PostEndpoint),
+    /// Known, but not with this method; the methods that it has.
+    WrongMethod(&'static str),
+    /// Below our prefix, and nothing.
+    Unknown,
+}
+
+/// An endpoint that answers a `GET`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after its path in domain::contract")]
+pub enum GetEndpoint {
+    Metadata,
+    Hop,
+    Whoami,
+    Jwks,
+    Me,
+    Health,
+    Go,
+    BeginExchange,
+}
+
+/// An endpoint that answers a `POST`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after its path in domain::contract")]
+pub enum PostEndpoint {
+    Exchange,
+    Consent,
+    Forget,
+}
+
+const NOT_FOUND: Refusal =
+    Refusal { status: 404, code: "not_found", advice: "There is nothing of Throughline's at this address." };
+
+const WRONG_METHOD: Refusal =
+    Refusal { status: 405, code: "wrong_method", advice: "This address is asked with another method; see Allow." };
+
+impl Node {
+    /// Joins the parts. `sites` are all that this process serves, the primary among them if it is the broker.
+    #[must_use]
+    pub fn new(env: Env, satellite: Satellite, broker: Option<Broker>, sites: impl IntoIterator<Item = Arc<ServedSite>>) -> Self {
+        let sites = sites.into_iter().map(|served| (served.site.origin.authority().to_owned(), served)).collect();
+        Self { env, satellite: Arc::new(satellite), broker, sites }
+    }
+
+    /// The site that a request is for, by its `Host` (HTTP/1.1) or its authority (HTTP/2).
+    #[must_use]
+    pub fn site(&self, head: &RequestHead) -> Option<&Arc<ServedSite>> {
+        let host = match head.headers.get(header::HOST) {
+            Some(host) => host.to_str().ok()?,
+            None => head.uri.authority()?.as_str(),
+        };
+        self.sites.get(host).or_else(|| self.sites.get(&host.to_ascii_lowercase()))
+    }
+
+    /// The sites that this process serves.
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<ServedSite>> {
+        self.sites.values()
+    }
+
+    /// Which endpoint of ours a request to a site of `role` is for; `None` for a page.
+    #[must_use]
+    pub fn endpoint(&self, role: Role, method: &Method, path: &str) -> Option<Endpoint> {
+        use GetEndpoint as G;
+        use PostEndpoint as P;
+        if !path.starts_with(PREFIX) && path != path::METADATA {
+            return None;
+        }
+        let is_broker = role == Role::Primary && self.broker.is_some();
+        let get = |endpoint| match *method {
+            Method::GET | Method::HEAD => Endpoint::Get(endpoint),
+            _ => Endpoint::WrongMethod("GET, HEAD"),
+        };
+        let post = |endpoint| if *method == Method::POST { Endpoint::Post(endpoint) } else { Endpoint::WrongMethod("POST") };
+        Some(match path {
+            path::METADATA if is_broker => get(G::Metadata),
+            path::HOP if is_broker => get(G::Hop),
+            path::WHOAMI if is_broker => get(G::Whoami),
+            path::JWKS => get(G::Jwks),
+            path::ME => get(G::Me),
+            path::HEALTH => get(G::Health),
+            path::GO => get(G::Go),
+            path::EXCHANGE if role == Role::Secondary => match *method {
+                Method::GET => Endpoint::Get(G::BeginExchange),
+                Method::POST => Endpoint::Post(P::Exchange),
+                _ => Endpoint::WrongMethod("GET, POST"),
+            },
+            path::CONSENT => post(P::Consent),
+            path::FORGET => post(P::Forget),
+            // On a secondary, somebody else's well-known file may live there.
+            path::METADATA => return None,
+            _ => Endpoint::Unknown,
+        })
+    }
+
+    /// Answers an endpoint that needs no body.
+    #[must_use]
+    pub fn get(&self, endpoint: GetEndpoint, served: &ServedSite, request: &HttpRequest) -> HttpResponse {
+        match (endpoint, &self.broker) {
+            (GetEndpoint::Hop, Some(broker)) => crate::broker::hop::hop(broker, &self.env, request),
+            (GetEndpoint::Whoami, Some(broker)) => crate::broker::whoami::whoami(broker, &self.env, request),
+            (GetEndpoint::Metadata, Some(broker)) => crate::broker::metadata::metadata(broker),
+            (GetEndpoint::Hop | GetEndpoint::Whoami | GetEndpoint::Metadata, None) => NOT_FOUND.page(),
+            (GetEndpoint::Jwks, _) => {
+                let keys = served.keys.load();
+                public_json("application/jwk-set+json", JWKS_MAX_AGE, keys.jwks(self.env.clock.now()))
+            }
+            (GetEndpoint::Me, _) => me::me(&self.env, served, request),
+            (GetEndpoint::Health, _) => self.health(served),
+            (GetEndpoint::Go, _) => go::go(&self.satellite, &self.env, served, request),
+            (GetEndpoint::BeginExchange, _) => exchange::begin(&self.satellite, &self.env, served, request),
+        }
+    }
+
+    /// Answers an endpoint whose body has been read.
+    #[must_use]
+    pub fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &web::Bytes) -> HttpResponse {
+        match endpoint {
+            PostEndpoint::Exchange => exchange::exchange(&self.satellite, &self.env, served, &head.headers, body),
+            PostEndpoint::Consent => choice::consent(&self.env, served, &head.headers, body),
+            PostEndpoint::Forget => choice::forget(&self.env, served, &head.headers, body),
+        }
+    }
+
+    /// Decides on a request for a page.
+    #[must_use]
+    pub fn page(&self, served: &ServedSite, head: &RequestHead, peer: Option<IpAddr>) -> Page {
+        page(&self.satellite, &self.env, served, head, peer)
+    }
+
+    /// Answers for an address below our prefix that is nothing, or not with that method.
+    #[must_use]
+    pub fn refuse(allowed: Option<&'static str>) -> HttpResponse {
+        match allowed {
+            None => NOT_FOUND.json(),
+            Some(methods) => {
+                let mut answer = WRONG_METHOD.json();
+                answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(methods));
+                answer
+            }
+        }
+    }
+
+    fn health(&self, served: &ServedSite) -> HttpResponse {
+        let can_sign = served.keys.load().signing_key(self.env.clock.now()).is_some();
+        let broker = (served.site.role == Role::Secondary).then(|| self.satellite.breaker.circuit().as_str().to_owned());
+        let (status, word) = if can_sign { (StatusCode::OK, Health::OK) } else { (StatusCode::SERVICE_UNAVAILABLE, Health::UNABLE) };
+        json(status, &Health { status: word.into(), broker }, None)
+    }
+
+    /// Starts the background tasks on the calling thread's runtime: the watch over the broker, and over the key files.
+    /// They end with the runtime.
+    pub fn spawn_watches(self: &Arc<Self>, outbound: &Outbound, pace: Pace) {
+        if self.sites().any(|served| served.site.role == Role::Secondary) {
+            actix_web::rt::spawn(watch_health(Arc::clone(&self.satellite), outbound.clone(), pace));
+        }
+        // The primary's own `go` links need to know the other sites too.
+        let clock = Arc::clone(&self.env.clock);
+        actix_web::rt::spawn(watch_siblings(Arc::clone(&self.satellite), outbound.clone(), clock, pace));
+        actix_web::rt::spawn(watch_key_files(Arc::clone(self)));
+    }
+}
+
+async fn watch_key_files(node: Arc<Node>) {
+    loop {
+        actix_web::rt::time::sleep(KEY_FILE_INTERVAL).await;
+        for served in node.sites() {
+            match served.keys.refresh() {
+                Ok(true) => tracing::info!(site = served.site.origin.as_str(), "its key file was read again"),
+                Ok(false) => {}
+                Err(mistake) => tracing::error!(site = served.site.origin.as_str(), %mistake, "the keys that were read before stay in use"),
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Layer 6: the broker, one file an endpoint. It reads or mints the master cookie, and sends visitors back with a token.
+
+pub mod hop;
+pub mod metadata;
+pub mod whoami;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix_web::http::header::{HeaderMap, HeaderValue};
+
+use crate::base::clock::UnixSeconds;
+use crate::base::random::{NoRandomness, random_bytes};
+use crate::domain::hop_request::HopRequest;
+use crate::domain::site::RegisteredSite;
+use crate::domain::site_cookie::{Identity, SiteState};
+use crate::http::{Env, ServedSite};
+use crate::token::claims::{TOKEN_LIFE_MAX, TokenId};
+use crate::token::mint::{Statement, Token, bounce_token};
+
+/// The broker.
+pub struct Broker {
+    /// The primary, whose cookie is the master cookie.
+    pub primary: Arc<ServedSite>,
+    /// Whether the CORS route is open.
+    pub whoami: bool,
+    sites: HashMap<String, RegisteredSite>,
+    metadata: String,
+}
+
+impl Broker {
+    /// A broker for these sites.
+    #[must_use]
+    pub fn new(primary: Arc<ServedSite>, whoami: bool, sites: Vec<RegisteredSite>) -> Self {
+        let metadata = metadata::write(&primary.site.origin, whoami, &sites);
+        let sites = sites.into_iter().map(|site| (site.origin.as_str().to_owned(), site)).collect();
+        Self { primary, whoami, sites, metadata }
+    }
+
+    fn site(&self, origin: &str) -> Option<&RegisteredSite> {
+        self.sites.get(origin)
+    }
+
+    fn master(&self, env: &Env, headers: &HeaderMap, now: UnixSeconds) -> SiteState {
+        let site = &self.primary.site;
+        env.cookies.read_id(headers, &site.cookie_key, site.cookie_life, now).state
+    }
+
+    /// Sets the master cookie.
+    fn set_master(&self, env: &Env, state: &SiteState, now: UnixSeconds) -> Option<HeaderValue> {
+        env.cookies.set_id(&self.primary.site, self.primary.same_site, state, now)
+    }
+
+    /// The token that answers `request`.
+    fn answer(&self, env: &Env, site: &RegisteredSite, request: &HopRequest, identity: &Identity, now: UnixSeconds) -> Result<Token, NoAnswer> {
+        let id = TokenId(random_bytes(&*env.random)?);
+        let keys = self.primary.keys.load();
+        let key = keys.signing_key(now).ok_or(NoAnswer)?;
+        let statement = Statement {
+            issuer: &self.primary.site.origin,
+            audience: &site.origin,
+            visitor: identity.visitor,
+            now,
+            life: TOKEN_LIFE_MAX,
+            id,
+        };
+        Ok(bounce_token(key, &statement, request.flow))
+    }
+}
+
+/// The broker cannot mint just now: no randomness, or no key.
+#[derive(Debug, Clone, Copy)]
+pub struct NoAnswer;
+
+impl From<NoRandomness> for NoAnswer {
+    fn from(_: NoRandomness) -> Self {
+        Self
+    }
+}

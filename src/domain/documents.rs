@@ -1,0 +1,47 @@
+//! The JSON documents that nodes read of each other.
+
+use serde::{Deserialize, Serialize};
+
+/// `/.well-known/throughline` on the primary: what satellites must know of the broker and of each other.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The version of the protocol: 1.
+    pub protocol: u32,
+    /// The primary's origin.
+    pub issuer: String,
+    /// Where hops go.
+    pub hop_endpoint: String,
+    /// Where the CORS route is, if it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whoami_endpoint: Option<String>,
+    /// The broker's public keys.
+    pub jwks_uri: String,
+    /// All registered secondaries.
+    pub sites: Vec<SiteEntry>,
+}
+
+/// One registered secondary.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SiteEntry {
+    /// Its exact origin.
+    pub origin: String,
+    /// Its public keys, always on that origin.
+    pub jwks_uri: String,
+}
+
+/// `/_throughline/health`: whether a node answers, and what it knows of the broker.
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Health {
+    /// `ok`: it can do what it is there for. `unable`: it has no key to sign with.
+    pub status: String,
+    /// On a secondary: the state of the circuit breaker over the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<String>,
+}
+
+impl Health {
+    /// The good status.
+    pub const OK: &'static str = "ok";
+    /// The bad one.
+    pub const UNABLE: &'static str = "unable";
+}

@@ -1,0 +1,150 @@
+//! Answers of our own. This is the one place that writes a `Location`, and it takes only the type that can be one.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use askama::Template;
+use serde::Serialize;
+
+use crate::domain::url::Location;
+
+const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const PAGE_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+
+/// How long a redirect of ours may be kept, and by what a cache must tell requests apart if it keeps it all the same.
+const VARY_START: HeaderValue =
+    HeaderValue::from_static("Cookie, Sec-Fetch-Dest, Sec-Fetch-Mode, Sec-Fetch-Site, Sec-GPC, Sec-Purpose, Accept, User-Agent");
+
+/// The redirects of this protocol. None of them may be kept by a browser, none repeats a POST, and none says anything on
+/// the referrer, so that the first page keeps the outside one (rule S15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirect {
+    /// 302: on to the broker.
+    Start,
+    /// 302: on, or back, with or without a token.
+    Onward,
+    /// 303: to the clean page.
+    Clean,
+}
+
+/// A redirect, with cookies.
+#[must_use]
+pub fn redirect(kind: Redirect, location: Location, cookies: impl IntoIterator<Item = HeaderValue>) -> HttpResponse {
+    let status = match kind {
+        Redirect::Start | Redirect::Onward => StatusCode::FOUND,
+        Redirect::Clean => StatusCode::SEE_OTHER,
+    };
+    // A `Location` is printable ASCII by construction; were it not, there would be no redirect but an empty answer.
+    let Ok(location) = HeaderValue::from_maybe_shared(actix_web::web::Bytes::from(location.into_string())) else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    let mut answer = unstored(status);
+    answer.insert_header((header::LOCATION, location));
+    if kind == Redirect::Start {
+        answer.insert_header((header::VARY, VARY_START));
+    }
+    with_cookies(&mut answer, cookies);
+    answer.finish()
+}
+
+/// An answer that nobody keeps or indexes (rule B7).
+fn unstored(status: StatusCode) -> HttpResponseBuilder {
+    let mut answer = HttpResponseBuilder::new(status);
+    answer.insert_header((header::CACHE_CONTROL, NO_STORE));
+    answer.insert_header((X_ROBOTS_TAG, NOINDEX));
+    answer
+}
+
+fn with_cookies(answer: &mut HttpResponseBuilder, cookies: impl IntoIterator<Item = HeaderValue>) {
+    for cookie in cookies {
+        answer.append_header((header::SET_COOKIE, cookie));
+    }
+}
+
+/// JSON for the site's own script.
+#[must_use]
+pub fn json(status: StatusCode, body: &impl Serialize, cookies: impl IntoIterator<Item = HeaderValue>) -> HttpResponse {
+    let mut answer = unstored(status);
+    answer.insert_header((header::CONTENT_TYPE, JSON));
+    answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, NOSNIFF));
+    answer.insert_header((HeaderName::from_static("cross-origin-resource-policy"), SAME_ORIGIN));
+    with_cookies(&mut answer, cookies);
+    answer.body(serde_json::to_string(body).unwrap_or_default())
+}
+
+/// JSON that a page of the one registered origin may read with its cookies (rule B9).
+#[must_use]
+pub fn cors_json(origin: &crate::base::origin::Origin, body: &impl Serialize) -> HttpResponse {
+    let mut answer = unstored(StatusCode::OK);
+    answer.insert_header((header::CONTENT_TYPE, JSON));
+    answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, NOSNIFF));
+    answer.insert_header((header::VARY, HeaderValue::from_static("Origin")));
+    answer.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.as_str()));
+    answer.insert_header((header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")));
+    answer.body(serde_json::to_string(body).unwrap_or_default())
+}
+
+/// Public JSON that others keep for a while: metadata and key sets.
+#[must_use]
+pub fn public_json(content_type: &'static str, max_age: std::time::Duration, body: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, format!("public, max-age={}", max_age.as_secs())))
+        .insert_header((X_ROBOTS_TAG, NOINDEX))
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, NOSNIFF))
+        .body(body)
+}
+
+/// A refusal, with its stable code. What the client sent is never in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// A stable name.
+    pub code: &'static str,
+    /// One sentence for people: what is wrong, and what to do.
+    pub advice: &'static str,
+}
+
+#[derive(Serialize)]
+struct RefusalBody {
+    error: &'static str,
+    advice: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct RefusedPage {
+    code: &'static str,
+    advice: &'static str,
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST)
+    }
+
+    /// The refusal as JSON, for scripts.
+    #[must_use]
+    pub fn json(&self) -> HttpResponse {
+        json(self.status(), &RefusalBody { error: self.code, advice: self.advice }, None)
+    }
+
+    /// The refusal as a page of our own, for people.
+    #[must_use]
+    pub fn page(&self) -> HttpResponse {
+        let page = RefusedPage { code: self.code, advice: self.advice }.render().unwrap_or_default();
+        unstored(self.status())
+            .insert_header((header::CONTENT_TYPE, HTML))
+            .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, NOSNIFF))
+            .body(page)
+    }
+}

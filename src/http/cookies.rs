@@ -1,0 +1,117 @@
+//! Reading and writing our two cookies (RFC 6265bis). Other cookies are never touched.
+
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+
+use crate::base::secret::MacKey;
+use crate::base::clock::UnixSeconds;
+use crate::domain::contract::{HOP_COOKIE_LIFE, cookie};
+use crate::domain::site::Site;
+use crate::domain::site_cookie::{self, Reading, SiteState};
+use crate::token::claims::{Flow, FlowSecret};
+
+/// Whether a cookie goes along with requests from other sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    /// Only with top-level navigations: what the hop needs.
+    Lax,
+    /// With every request: what the CORS route needs, on the primary only (rule B9).
+    None,
+}
+
+/// How our cookies are named and marked: with `Secure` and the `__Host-` prefix, or, in the localhost profile, without.
+#[derive(Debug, Clone, Copy)]
+pub struct CookieJar {
+    id: &'static str,
+    hop: &'static str,
+    secure: bool,
+}
+
+impl CookieJar {
+    /// For real sites.
+    pub const PRODUCTION: Self = Self { id: cookie::ID, hop: cookie::HOP, secure: true };
+    /// For `*.localhost` on plain http.
+    pub const LOCALHOST: Self = Self { id: cookie::ID_LOCALHOST, hop: cookie::HOP_LOCALHOST, secure: false };
+
+    /// What the ID cookies of a request say.
+    #[must_use]
+    pub fn read_id(&self, headers: &HeaderMap, key: &MacKey, life: Duration, now: UnixSeconds) -> Reading {
+        site_cookie::read(values(headers, self.id), key, life, now)
+    }
+
+    /// Whether there is a hop cookie.
+    #[must_use]
+    pub fn has_hop(&self, headers: &HeaderMap) -> bool {
+        values(headers, self.hop).next().is_some()
+    }
+
+    /// Whether `flow` is that of one of the hop cookies (rule R9: all are tried).
+    #[must_use]
+    pub fn flow(&self, headers: &HeaderMap, flow: Option<Flow>) -> Option<Flow> {
+        let flows = values(headers, self.hop).filter_map(FlowSecret::parse).map(|secret| secret.flow());
+        flows.into_iter().find(|found| Some(*found) == flow)
+    }
+
+    /// Sets the ID cookie.
+    #[must_use]
+    pub fn set_id(&self, site: &Site, same_site: SameSite, state: &SiteState, now: UnixSeconds) -> Option<HeaderValue> {
+        self.set(self.id, &state.write(&site.cookie_key), state.life(site.cookie_life, now), same_site)
+    }
+
+    /// Sets the hop cookie.
+    #[must_use]
+    pub fn set_hop(&self, secret: &FlowSecret) -> Option<HeaderValue> {
+        self.set(self.hop, &secret.to_text(), HOP_COOKIE_LIFE, SameSite::Lax)
+    }
+
+    /// Takes the hop cookie away.
+    #[must_use]
+    pub fn clear_hop(&self) -> Option<HeaderValue> {
+        self.set(self.hop, "", Duration::ZERO, SameSite::Lax)
+    }
+
+    fn set(&self, name: &str, value: &str, life: Duration, same_site: SameSite) -> Option<HeaderValue> {
+        // Browsers take `SameSite=None` only together with `Secure`; they count *.localhost as secure enough for that.
+        let (secure, same_site) = match same_site {
+            SameSite::Lax if self.secure => ("; Secure", "Lax"),
+            SameSite::Lax => ("", "Lax"),
+            SameSite::None => ("; Secure", "None"),
+        };
+        let text = format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite={same_site}{secure}", life.as_secs());
+        HeaderValue::from_maybe_shared(actix_web::web::Bytes::from(text)).ok()
+    }
+}
+
+/// The values of all cookies called `name`, in the order in which they came. A value that is not ASCII is none of ours.
+fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';'));
+    pairs.filter_map(move |pair| pair.trim_start_matches(' ').strip_prefix(name)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r9_all_cookies_of_the_name_are_found_and_no_others() {
+        let mut headers = HeaderMap::new();
+        for line in ["a=1; throughline=x; throughline-hop=h;throughline=y", "xthroughline=no; throughline=z; throughline", "throughline=é"] {
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        }
+        assert_eq!(values(&headers, "throughline").collect::<Vec<_>>(), ["x", "y", "z"]);
+        assert_eq!(values(&headers, "throughline-hop").collect::<Vec<_>>(), ["h"]);
+    }
+
+    #[test]
+    fn r1_how_cookies_are_marked() {
+        let text = |value: Option<HeaderValue>| value.unwrap().to_str().unwrap().to_owned();
+        let secret = FlowSecret::new([0; 16]);
+        assert_eq!(
+            text(CookieJar::PRODUCTION.set_hop(&secret)),
+            "__Host-throughline-hop=AAAAAAAAAAAAAAAAAAAAAA; Path=/; Max-Age=120; HttpOnly; SameSite=Lax; Secure"
+        );
+        assert_eq!(text(CookieJar::LOCALHOST.clear_hop()), "throughline-hop=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+    }
+}

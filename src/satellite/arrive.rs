@@ -1,0 +1,71 @@
+//! A token has come: believe it or not, use it up, and say what the site knows afterwards (rules R1, R3, R4, R6, L2, L3).
+
+use actix_web::http::header::HeaderMap;
+
+use crate::domain::arrival::{self, Refusal};
+use crate::domain::consent::Standing;
+use crate::domain::site_cookie::SiteState;
+use crate::http::facts::referrer_origin;
+use crate::http::{Env, ServedSite};
+use crate::store::recent_set::Claim;
+use crate::token::claims::{Flow, TokenKind};
+use crate::token::verify::{TokenRefusal, UnverifiedToken};
+
+use super::Satellite;
+
+/// A token that counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrived {
+    /// What the site knows now.
+    pub state: SiteState,
+    /// The hop that is over; none after a link.
+    pub flow: Option<Flow>,
+    /// A stable name for logs and metrics.
+    pub code: &'static str,
+}
+
+/// Takes `token` for the browser that sent `headers`.
+///
+/// # Errors
+/// When it does not count. Nothing has changed then, and the page is to be served (the first law).
+pub fn arrive(
+    satellite: &Satellite,
+    env: &Env,
+    served: &ServedSite,
+    headers: &HeaderMap,
+    token: &str,
+    state: &SiteState,
+    standing: Standing,
+) -> Result<Arrived, Refusal> {
+    if token.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    if standing.basis().is_none() {
+        return Err(Refusal::NoConsent);
+    }
+    let now = env.clock.now();
+    let unverified = UnverifiedToken::parse(token).map_err(Refusal::Token)?;
+    let siblings = satellite.siblings.load();
+    let Some((issuer, verifier)) = siblings.verifier(&unverified, &served.site.origin) else {
+        // It may be a key that was published since the last fetch: fetch again, for the next visitor (rule K2).
+        satellite.unknown_key.notify_one();
+        return Err(Refusal::Token(TokenRefusal::UnknownKey));
+    };
+    let verified = unverified.verify(&verifier, now).map_err(Refusal::Token)?;
+    let flow = env.cookies.flow(headers, verified.flow());
+    arrival::check(&verified, issuer, flow, referrer_origin(headers))?;
+    // Last of all, so that nobody can use up a token that was not theirs to use.
+    if satellite.replay.claim(verified.replay_key(), env.clock.uptime()) != Claim::First {
+        return Err(Refusal::Replayed);
+    }
+    let (state, alias) = arrival::adopt(&verified, state, now);
+    if let Some(alias) = alias {
+        satellite.aliases.put(alias);
+    }
+    let code = match (alias, verified.kind()) {
+        (Some(_), _) => "alias",
+        (None, TokenKind::Bounce) => "bounce",
+        (None, TokenKind::Link) => "link",
+    };
+    Ok(Arrived { state, flow: verified.flow(), code })
+}

@@ -1,0 +1,85 @@
+//! `POST /_throughline/consent` and `POST /_throughline/forget`: the visitor's word, on this site (rule C1).
+//!
+//! Both take a form or JSON. A form may name a `return` path on the same site and is answered by a redirect to it, so that
+//! they work without script.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::domain::consent::{Choice, Standing};
+use crate::domain::contract::path;
+use crate::domain::site_cookie::SiteState;
+use crate::domain::url::PageUrl;
+use crate::http::answer::{Redirect, Refusal, json, redirect};
+use crate::http::facts::{facts, is_same_origin};
+use crate::http::{Env, ServedSite};
+
+use super::me::NOT_SAME_ORIGIN;
+
+const NO_CHOICE: Refusal = Refusal {
+    status: 422,
+    code: "no_choice",
+    advice: "Send choice=granted or choice=denied, as a form or as JSON.",
+};
+
+#[derive(Serialize)]
+struct Body {
+    consent: &'static str,
+}
+
+/// Takes the visitor's choice; `body` has been read already.
+#[must_use]
+pub fn consent(env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::Bytes) -> HttpResponse {
+    let choice = match field(headers, body, "choice").as_deref() {
+        Some("granted") => Choice::Granted,
+        Some("denied") => Choice::Denied,
+        _ => return NO_CHOICE.json(),
+    };
+    answer(env, served, headers, body, choice)
+}
+
+/// Forgets the visitor: the ID is gone, and the visitor counts as having refused.
+#[must_use]
+pub fn forget(env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::Bytes) -> HttpResponse {
+    answer(env, served, headers, body, Choice::Denied)
+}
+
+fn answer(env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::Bytes, choice: Choice) -> HttpResponse {
+    let site = &served.site;
+    if !is_same_origin(headers, &site.origin, false) {
+        return NOT_SAME_ORIGIN.json();
+    }
+    let now = env.clock.now();
+    let facts = facts(&actix_web::http::Method::POST, path::CONSENT, headers, &env.cookies, site, now);
+    let signal = facts.gpc && site.honour_gpc;
+    // With a refusal by the browser standing, a yes would be kept for nothing: nothing is set (rule S9).
+    let (state, keep) = match choice {
+        Choice::Granted => (SiteState { choice, ..facts.cookies.state }, !signal),
+        _ => (SiteState::DENIED, true),
+    };
+    let set = keep.then(|| env.cookies.set_id(site, served.same_site, &state, now)).flatten();
+    let over = (facts.has_hop_cookie && choice == Choice::Denied).then(|| env.cookies.clear_hop()).flatten();
+    let cookies = [set, over].into_iter().flatten();
+    match field(headers, body, "return").filter(|_| is_form(headers)) {
+        Some(page) => {
+            let page = PageUrl::on(&site.origin, &page).unwrap_or_else(|_| PageUrl::front(&site.origin));
+            redirect(Redirect::Clean, page.clean().into_location(), cookies)
+        }
+        None => json(StatusCode::OK, &Body { consent: Standing::new(site.consent, choice, signal).as_str() }, cookies),
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(form.as_bytes()))
+}
+
+fn field(headers: &HeaderMap, body: &web::Bytes, name: &str) -> Option<String> {
+    if is_form(headers) {
+        return url::form_urlencoded::parse(body).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    }
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
+    object.get(name)?.as_str().map(String::from)
+}

@@ -1,0 +1,101 @@
+//! `/_throughline/exchange`: the page's own script brings a bounce token that it got by the CORS route.
+//!
+//! A `GET` begins a flow: it sets the hop cookie and answers with the signed `whoami` URL to ask. The `POST` brings the
+//! token. The rules of a token that comes in a URL hold for one that comes so.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use crate::base::random::random_bytes;
+use crate::domain::contract::path;
+use crate::domain::hop_request::HopRequest;
+use crate::http::answer::{Refusal, json};
+use crate::http::event::{Event, Step};
+use crate::http::facts::{facts, is_early_data, is_same_origin};
+use crate::http::{Env, ServedSite};
+use crate::token::claims::FlowSecret;
+
+use super::Satellite;
+use super::arrive::arrive;
+use super::me::NOT_SAME_ORIGIN;
+
+const NO_CONSENT: Refusal = Refusal {
+    status: 409,
+    code: "no_consent",
+    advice: "The visitor has not agreed on this site; ask for consent first.",
+};
+
+const UNAVAILABLE: Refusal = Refusal {
+    status: 503,
+    code: "unavailable",
+    advice: "An ID cannot be had just now; the page goes on without one.",
+};
+
+const NO_TOKEN: Refusal =
+    Refusal { status: 422, code: "no_token", advice: "Send {\"token\": \"...\"} as JSON." };
+
+const TOO_EARLY: Refusal =
+    Refusal { status: 425, code: "too_early", advice: "Send it again once the connection's handshake is over." };
+
+#[derive(Serialize)]
+struct Begun {
+    whoami: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Brought {
+    token: String,
+}
+
+#[derive(Serialize)]
+struct Exchanged {
+    exchanged: bool,
+    reason: &'static str,
+}
+
+/// Begins a flow for the CORS route.
+#[must_use]
+pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpRequest) -> HttpResponse {
+    let site = &served.site;
+    if !is_same_origin(request.headers(), &site.origin, true) {
+        return NOT_SAME_ORIGIN.json();
+    }
+    let now = env.clock.now();
+    let facts = facts(request.method(), path::EXCHANGE, request.headers(), &env.cookies, site, now);
+    let Some(basis) = facts.standing(site).basis() else { return NO_CONSENT.json() };
+    let Ok(secret) = random_bytes(&*env.random).map(FlowSecret::new) else { return UNAVAILABLE.json() };
+    let query = HopRequest { flow: secret.flow(), issued_at: now, basis, page: None }.sign(&satellite.primary, &site.origin, &site.hop_key);
+    let whoami = format!("{}{}?{query}", satellite.primary, path::WHOAMI);
+    json(StatusCode::OK, &Begun { whoami }, env.cookies.set_hop(&secret))
+}
+
+/// Takes the token; `body` has been read already.
+#[must_use]
+pub fn exchange(satellite: &Satellite, env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::Bytes) -> HttpResponse {
+    let site = &served.site;
+    if !is_same_origin(headers, &site.origin, false) {
+        return NOT_SAME_ORIGIN.json();
+    }
+    if is_early_data(headers) {
+        return TOO_EARLY.json();
+    }
+    let Ok(brought) = serde_json::from_slice::<Brought>(body) else { return NO_TOKEN.json() };
+    let now = env.clock.now();
+    let facts = facts(&actix_web::http::Method::POST, path::EXCHANGE, headers, &env.cookies, site, now);
+    let outcome = arrive(satellite, env, served, headers, &brought.token, &facts.cookies.state, facts.standing(site));
+    let tell = |code, flow| env.observer.saw(&Event { site: &site.origin, step: Step::Arrival, code, flow });
+    match outcome {
+        Ok(arrived) => {
+            tell(arrived.code, arrived.flow);
+            let cookies = [env.cookies.set_id(site, served.same_site, &arrived.state, now), env.cookies.clear_hop()];
+            json(StatusCode::OK, &Exchanged { exchanged: true, reason: arrived.code }, cookies.into_iter().flatten())
+        }
+        Err(refusal) => {
+            tell(refusal.code(), None);
+            json(StatusCode::OK, &Exchanged { exchanged: false, reason: refusal.code() }, None)
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `GET /_throughline/go?to=<URL>`: a link to another of the company's sites takes the visitor's ID along (rules L1, L5).
+
+use actix_web::http::header::HeaderMap;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::base::origin::Origin;
+use crate::base::random::random_bytes;
+use crate::domain::decision::Facts;
+use crate::domain::hop_request::decode;
+use crate::domain::site_cookie::Source;
+use crate::domain::url::{LinkUrl, Location};
+use crate::http::answer::{Redirect, Refusal, redirect};
+use crate::http::event::{Event, Step};
+use crate::http::facts::facts;
+use crate::http::{Env, ServedSite};
+use crate::token::claims::{TOKEN_LIFE_MAX, TokenId};
+use crate::token::mint::{Statement, Token, link_token};
+
+use super::Satellite;
+
+/// Rule L1.
+const NOT_OURS: Refusal = Refusal {
+    status: 400,
+    code: "not_a_sibling",
+    advice: "This link does not lead to one of the company's own websites. If it should, its origin has to be registered at the broker.",
+};
+
+/// Answers a followed link.
+#[must_use]
+pub fn go(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpRequest) -> HttpResponse {
+    let tell = |code| env.observer.saw(&Event { site: &served.site.origin, step: Step::Link, code, flow: None });
+    let siblings = satellite.siblings.load();
+    let registered = |text: &str| {
+        if text == served.site.origin.as_str() { Some(served.site.origin.clone()) } else { siblings.origin(text).cloned() }
+    };
+    let mut targets = request.query_string().split('&').filter_map(|pair| pair.strip_prefix("to="));
+    let target = match (targets.next(), targets.next()) {
+        (Some(target), None) => decode(target).and_then(|text| LinkUrl::parse(&text, registered).ok()),
+        _ => None,
+    };
+    let Some((origin, link)) = target else {
+        tell(NOT_OURS.code);
+        return NOT_OURS.page();
+    };
+    let (location, code) = match token_for(satellite, env, served, &origin, request.headers(), request) {
+        Ok(token) => (link.with_token(&token), "decorated"),
+        Err(code) => (link.into_location(), code),
+    };
+    tell(code);
+    plain_onward(location)
+}
+
+fn plain_onward(location: Location) -> HttpResponse {
+    redirect(Redirect::Onward, location, None)
+}
+
+/// The token for a link to `origin`, or why the link goes without.
+fn token_for(
+    satellite: &Satellite,
+    env: &Env,
+    served: &ServedSite,
+    origin: &Origin,
+    headers: &HeaderMap,
+    request: &HttpRequest,
+) -> Result<Token, &'static str> {
+    let now = env.clock.now();
+    // The primary makes its IDs itself (rule B6), and a site needs no token for its own pages.
+    if *origin == served.site.origin || *origin == satellite.primary {
+        return Err("plain");
+    }
+    let facts: Facts<'_> = facts(request.method(), "/", headers, &env.cookies, &served.site, now);
+    facts.page_navigation(served.site.legacy_browsers).map_err(|reason| reason.code())?;
+    if facts.standing(&served.site).basis().is_none() {
+        return Err("no_consent");
+    }
+    // A provisional ID is this site's own affair until the broker knows of it.
+    let identity = facts.cookies.state.identity.filter(|identity| identity.source != Source::Provisional).ok_or("no_id")?;
+    let id = TokenId(random_bytes(&*env.random).map_err(|_| "no_randomness")?);
+    let keys = served.keys.load();
+    let key = keys.signing_key(now).ok_or("no_key")?;
+    let statement =
+        Statement { issuer: &served.site.origin, audience: origin, visitor: identity.visitor, now, life: TOKEN_LIFE_MAX, id };
+    Ok(link_token(key, &statement))
+}

@@ -1,0 +1,183 @@
+//! A request for a page: pass it on, start a hop, or use up a token. Whatever goes wrong here, the page is served.
+
+use std::net::IpAddr;
+
+use actix_web::HttpResponse;
+use actix_web::dev::RequestHead;
+use actix_web::http::header::HeaderValue;
+
+use crate::base::clock::UnixSeconds;
+use crate::base::id::VisitorId;
+use crate::base::random::{NoRandomness, random_bytes};
+use crate::domain::arrival::Refusal as ArrivalRefusal;
+use crate::domain::breaker::Circuit;
+use crate::domain::consent::Standing;
+use crate::domain::decision::{Decision, Facts, Reason, decide};
+use crate::domain::hop_request::HopRequest;
+use crate::domain::site_cookie::{Identity, SiteState, Source};
+use crate::domain::url::{Location, PageUrl, Parameter, parameter, without_parameter};
+use crate::http::answer::{Redirect, Refusal, redirect};
+use crate::http::event::{Event, Step};
+use crate::http::facts::{facts, is_early_data};
+use crate::http::visitor::Visitor;
+use crate::http::{Env, ServedSite};
+use crate::token::claims::{Flow, FlowSecret};
+
+use super::Satellite;
+use super::arrive::arrive;
+
+/// What becomes of the request.
+pub enum Page {
+    /// The application serves it.
+    Serve(Served),
+    /// This is the answer.
+    Answer(HttpResponse),
+}
+
+/// How the application serves it.
+pub struct Served {
+    /// Whom it is told of.
+    pub visitor: Visitor,
+    /// A cookie to add to its answer.
+    pub cookie: Option<HeaderValue>,
+    /// Whether that cookie names somebody, so that no shared cache may keep the answer.
+    pub is_personal: bool,
+    /// The path and query without our parameter, if it was there.
+    pub clean: Option<String>,
+}
+
+impl Served {
+    const fn plain(visitor: Visitor) -> Self {
+        Self { visitor, cookie: None, is_personal: false, clean: None }
+    }
+}
+
+/// RFC 8470: the client or its proxy sends it again once the handshake is over (rule R7).
+const TOO_EARLY: Refusal = Refusal {
+    status: 425,
+    code: "too_early",
+    advice: "The browser sent this before its connection was safe from replay; it will send it again by itself.",
+};
+
+/// Decides on a request for a page of `served`.
+#[must_use]
+pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &RequestHead, peer: Option<IpAddr>) -> Page {
+    let now = env.clock.now();
+    let site = &served.site;
+    let path_and_query = head.uri.path_and_query().map_or("/", |both| both.as_str());
+    let mut facts = facts(&head.method, path_and_query, &head.headers, &env.cookies, site, now);
+    let client = || env.proxies.client_key(peer, &head.headers);
+    if !facts.keeps_cookies() && facts.page_navigation(site.legacy_browsers).is_ok() {
+        facts.is_bare_client = satellite.bare_clients.contains(client(), env.clock.uptime());
+    }
+    let standing = facts.standing(site);
+    let request = Request { satellite, env, served, head, facts: &facts, standing, now };
+    match decide(&facts, site, satellite.breaker.circuit(), now) {
+        Decision::Pass(reason, identity) => {
+            if reason != Reason::Known {
+                request.tell(Step::Page, reason.code(), None);
+            }
+            Page::Serve(Served::plain(visitor(identity, standing)))
+        }
+        Decision::Start(page) => request.start(page).unwrap_or_else(|NoRandomness| request.serve_without("no_randomness")),
+        Decision::Consume => request.consume(client),
+        Decision::Probe => {
+            request.tell(Step::Page, "probe", None);
+            let cookie = env.cookies.set_id(site, served.same_site, &SiteState::default(), now);
+            Page::Serve(Served { cookie, ..Served::plain(visitor(None, standing)) })
+        }
+        Decision::MintProvisional => request.mint(Source::Provisional),
+        Decision::MintMaster => request.mint(Source::Broker),
+    }
+}
+
+fn visitor(identity: Option<Identity>, standing: Standing) -> Visitor {
+    Visitor::new(identity.map(|identity| (identity.visitor, identity.source)), standing.as_str())
+}
+
+struct Request<'a> {
+    satellite: &'a Satellite,
+    env: &'a Env,
+    served: &'a ServedSite,
+    head: &'a RequestHead,
+    facts: &'a Facts<'a>,
+    standing: Standing,
+    now: UnixSeconds,
+}
+
+impl Request<'_> {
+    fn tell(&self, step: Step, code: &'static str, flow: Option<Flow>) {
+        self.env.observer.saw(&Event { site: &self.served.site.origin, step, code, flow });
+    }
+
+    fn set_id(&self, state: &SiteState) -> Option<HeaderValue> {
+        self.env.cookies.set_id(&self.served.site, self.served.same_site, state, self.now)
+    }
+
+    fn serve_without(&self, code: &'static str) -> Page {
+        self.tell(Step::Page, code, None);
+        Page::Serve(Served::plain(visitor(None, self.standing)))
+    }
+
+    /// Sends the visitor on a hop. The ID cookie notes the attempt for a day (rule S12), the hop cookie binds it to this
+    /// browser for two minutes.
+    fn start(&self, page: PageUrl) -> Result<Page, NoRandomness> {
+        let Some(basis) = self.standing.basis() else { return Ok(self.serve_without(Reason::NoConsent.code())) };
+        let secret = FlowSecret::new(random_bytes(&*self.env.random)?);
+        let request = HopRequest { flow: secret.flow(), issued_at: self.now, basis, page: Some(page) };
+        let query = request.sign(&self.satellite.primary, &self.served.site.origin, &self.served.site.hop_key);
+        let state = SiteState { hop_begun: Some(self.now), ..self.facts.cookies.state };
+        let cookies = [self.env.cookies.set_hop(&secret), self.set_id(&state)].into_iter().flatten();
+        self.tell(Step::Start, "start", Some(request.flow));
+        Ok(Page::Answer(redirect(Redirect::Start, Location::hop(&self.satellite.primary, &query), cookies)))
+    }
+
+    /// Uses up a token, or whatever else stands in our parameter.
+    fn consume(&self, client: impl Fn() -> u128) -> Page {
+        let query = self.facts.query();
+        let state = &self.facts.cookies.state;
+        let outcome = match parameter(query) {
+            Parameter::Once(token) if !token.is_empty() && is_early_data(&self.head.headers) => return Page::Answer(TOO_EARLY.page()),
+            Parameter::Once(token) => arrive(self.satellite, self.env, self.served, &self.head.headers, token, state, self.standing),
+            Parameter::Absent | Parameter::Repeated => Err(ArrivalRefusal::Repeated),
+        };
+        let clean = without_parameter(self.facts.path_and_query).into_owned();
+        let (cookies, keeps_cookies) = match &outcome {
+            Ok(arrived) => {
+                self.tell(Step::Arrival, arrived.code, arrived.flow);
+                let over = arrived.flow.and_then(|_| self.env.cookies.clear_hop());
+                ([self.set_id(&arrived.state), over], true)
+            }
+            Err(refusal) => {
+                self.tell(Step::Arrival, refusal.code(), None);
+                ([None, None], self.facts.keeps_cookies())
+            }
+        };
+        match PageUrl::on(&self.served.site.origin, &clean) {
+            Ok(page) if keeps_cookies => Page::Answer(redirect(Redirect::Clean, page.into_location(), cookies.into_iter().flatten())),
+            // The page itself: a browser without cookies would come round again and again (rule R3). And if it is here
+            // because of a hop, leave it alone for a while (rule S16).
+            _ => {
+                self.satellite.bare_clients.claim(client(), self.env.clock.uptime());
+                let probe = self.standing.basis().and_then(|_| self.set_id(&SiteState::default())).filter(|_| !keeps_cookies);
+                let known = state.identity.filter(|_| self.standing.basis().is_some());
+                let served = Served::plain(visitor(known, self.standing));
+                Page::Serve(Served { cookie: probe, clean: Some(clean), ..served })
+            }
+        }
+    }
+
+    fn mint(&self, source: Source) -> Page {
+        let Ok(minted) = VisitorId::mint(&*self.env.random) else { return self.serve_without("no_randomness") };
+        let identity = Identity { visitor: minted, source, created: self.now };
+        let cookie = self.set_id(&SiteState { identity: Some(identity), ..self.facts.cookies.state });
+        self.tell(Step::Page, if source == Source::Broker { "minted" } else { "provisional" }, None);
+        Page::Serve(Served { cookie, is_personal: true, ..Served::plain(visitor(Some(identity), self.standing)) })
+    }
+}
+
+/// Whether hops may go at all just now; `health` tells.
+#[must_use]
+pub fn is_ready(satellite: &Satellite) -> bool {
+    satellite.breaker.circuit() == Circuit::Closed && satellite.siblings.load().knows_broker()
+}

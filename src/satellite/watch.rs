@@ -1,0 +1,132 @@
+//! The background task that knows how the broker is, and which sites and keys there are (rules S13, A1, K2).
+//!
+//! Requests only ever read what it found. It runs until the process ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::rt::time::{sleep, timeout};
+
+use crate::base::clock::Clock;
+use crate::base::origin::Origin;
+use crate::domain::breaker::Circuit;
+use crate::domain::contract::path;
+use crate::domain::documents::{Health, Metadata};
+use crate::http::client::{Client, Outbound};
+use crate::token::jwks::read_jwks;
+use crate::token::key::PublicKey;
+use crate::token::keyset::JWKS_MAX_AGE;
+
+use super::Satellite;
+use super::siblings::Siblings;
+
+/// A key that nobody knows leads to one fetch in this time at most, however many tokens name it (rule K2).
+pub const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often the broker is asked, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Between two probes of a broker that answers.
+    pub interval: Duration,
+    /// A broker that takes longer is one that does not answer.
+    pub timeout: Duration,
+}
+
+/// Watches the broker's health. It never ends.
+pub async fn watch_health(satellite: Arc<Satellite>, outbound: Outbound, pace: Pace) {
+    let mut failures = 0_u32;
+    loop {
+        // A client of its own for each probe: a kept connection may live while the broker takes no new ones.
+        let client = outbound.client(pace.timeout);
+        let problem = probe(&client, &satellite.primary).await.err();
+        let (before, after) = satellite.breaker.record(problem.is_none());
+        failures = if problem.is_none() { 0 } else { failures.saturating_add(1) };
+        if before != after {
+            match &problem {
+                Some(problem) => tracing::warn!(broker = satellite.primary.as_str(), circuit = after.as_str(), %problem, "the broker does not answer; pages go on without hops"),
+                None => tracing::info!(broker = satellite.primary.as_str(), circuit = after.as_str(), "the broker answers"),
+            }
+        }
+        sleep(after.next_probe(failures, pace.interval)).await;
+    }
+}
+
+async fn probe(client: &Client, broker: &Origin) -> Result<(), String> {
+    let body = client.get(broker, path::HEALTH).await.map_err(|failure| failure.to_string())?;
+    // A maintenance page says 200 as well; only the broker says this.
+    match serde_json::from_slice::<Health>(&body) {
+        Ok(health) if health.status == Health::OK => Ok(()),
+        Ok(_) => Err("it says that it is unable".into()),
+        Err(_) => Err("something else answers in its place".into()),
+    }
+}
+
+/// Keeps the sites and keys up to date: when the broker first answers, every [`JWKS_MAX_AGE`], and when a token names an
+/// unknown key. A fetch that fails changes nothing. It never ends.
+pub async fn watch_siblings(satellite: Arc<Satellite>, outbound: Outbound, clock: Arc<dyn Clock>, pace: Pace) {
+    // Others' key sets may be far away; a second more than a probe harms nobody, since no request waits for this.
+    let client = outbound.client(pace.timeout + Duration::from_secs(1));
+    loop {
+        let wait = if satellite.breaker.circuit() == Circuit::Closed {
+            let begun = clock.uptime();
+            let complete = refresh(&satellite, &client).await;
+            tracing::debug!(complete, took = ?clock.uptime().saturating_sub(begun), "fetched the sites and their keys");
+            if complete { JWKS_MAX_AGE } else { UNKNOWN_KEY_PAUSE }
+        } else if satellite.siblings.load().knows_broker() {
+            UNKNOWN_KEY_PAUSE
+        } else {
+            // At the start nothing is known yet, so look at once when the first probe has been answered.
+            pace.interval / 20
+        };
+        let pause = wait.min(UNKNOWN_KEY_PAUSE);
+        sleep(pause).await;
+        if wait > pause {
+            let _ = timeout(wait - pause, satellite.unknown_key.notified()).await;
+        }
+    }
+}
+
+/// Fetches the metadata, the broker's keys and every site's. Whether all of it came.
+async fn refresh(satellite: &Satellite, client: &Client) -> bool {
+    let primary = &satellite.primary;
+    let metadata = match fetch_metadata(client, primary).await {
+        Ok(metadata) => metadata,
+        Err(problem) => {
+            tracing::warn!(broker = primary.as_str(), problem, "its metadata cannot be used; the old stays");
+            return false;
+        }
+    };
+    let old = satellite.siblings.load_full();
+    let mut complete = true;
+    let mut keys_of = async |origin: &Origin| match fetch_keys(client, origin).await {
+        Ok(keys) => keys,
+        Err(problem) => {
+            complete = false;
+            tracing::warn!(site = origin.as_str(), problem, "its key set cannot be used; the old one stays");
+            old.keys_of(origin)
+        }
+    };
+    let primary_keys = keys_of(primary).await;
+    let mut sites = Vec::with_capacity(metadata.len());
+    for origin in metadata {
+        let keys = keys_of(&origin).await;
+        sites.push((origin, keys));
+    }
+    satellite.siblings.store(Arc::new(Siblings::new(primary, primary_keys, sites)));
+    complete
+}
+
+async fn fetch_metadata(client: &Client, primary: &Origin) -> Result<Vec<Origin>, String> {
+    let body = client.get(primary, path::METADATA).await.map_err(|failure| failure.to_string())?;
+    let metadata: Metadata = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    if metadata.protocol != 1 || metadata.issuer != primary.as_str() {
+        return Err("it is another broker's, or of another version of the protocol".into());
+    }
+    // Where a site's keys are follows from its origin; an address in a document is not gone to.
+    metadata.sites.iter().map(|site| Origin::parse(&site.origin).map_err(|mistake| mistake.to_string())).collect()
+}
+
+async fn fetch_keys(client: &Client, origin: &Origin) -> Result<Vec<PublicKey>, String> {
+    let body = client.get(origin, path::JWKS).await.map_err(|failure| failure.to_string())?;
+    read_jwks(&body).map_err(|mistake| mistake.to_string())
+}
