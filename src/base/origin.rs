@@ -33,6 +33,10 @@ impl Origin {
     /// When it is not exactly an origin, is spelled otherwise than browsers spell it, or is plain http outside loopback.
     pub fn parse(text: &str) -> Result<Self, OriginMistake> {
         let mistake = |what: String| Err(OriginMistake(what));
+        // First, since every later message repeats the text, which may now hold a password.
+        if text.contains('@') {
+            return mistake("an origin has no user name or password; leave out everything up to and with the \"@\"".into());
+        }
         if text.contains('*') {
             return mistake(format!("{text:?} has a wildcard; write each origin out, such as \"https://shop.example\""));
         }
@@ -43,9 +47,6 @@ impl Origin {
         let Some(host) = url.host() else {
             return mistake(format!("{text:?} has no host; write an origin such as \"https://shop.example\""));
         };
-        if !url.username().is_empty() || url.password().is_some() {
-            return mistake("an origin has no user name or password; leave out everything up to and with the \"@\"".into());
-        }
         let canonical = url.origin().ascii_serialization();
         match url.scheme() {
             "https" => {}
@@ -167,6 +168,8 @@ mod tests {
             ("https://bücher.example", "write \"https://xn--bcher-kva.example\""),
             ("https://user@shop.example", "user name"),
             ("https://user:pw@shop.example", "user name"),
+            ("https://user:pw@*.shop.example", "user name"),
+            ("https://user:pw@shop.example:port", "user name"),
             ("http://shop.example", "plain http"),
             ("http://localhost.shop.example", "plain http"),
             ("http://notlocalhost", "plain http"),

@@ -142,10 +142,9 @@ pub fn read<'a>(values: impl Iterator<Item = &'a str>, key: &MacKey, cookie_life
             PROBE => {}
             _ if reading.state.identity.is_some() => {}
             _ => {
-                if let Some(state) = read_one(value, key, cookie_life, now) {
-                    if state.identity.is_some() || reading.state == SiteState::default() {
-                        reading.state = state;
-                    }
+                let better = |state: &SiteState| state.identity.is_some() || reading.state == SiteState::default();
+                if let Some(state) = read_one(value, key, cookie_life, now).filter(better) {
+                    reading.state = state;
                 }
             }
         }

@@ -20,7 +20,7 @@ pub(super) struct Cast {
     pub(super) brand: Origin,
     pub(super) shop: Origin,
     pub(super) learn: Origin,
-    news: Origin,
+    pub(super) news: Origin,
 }
 
 impl Cast {
