@@ -1,0 +1,3 @@
+//! The scenarios, a file for each part of the story.
+
+mod one_id;

@@ -1,0 +1,141 @@
+//! The promise itself: one visitor, one ID, on all hosts, and nothing to be seen of how.
+
+use crate::support::browser::{Browser, eventually};
+use crate::support::capabilities::Options;
+use crate::support::driver::Engine;
+use crate::support::server::{Demo, Hosts};
+use crate::support::visit::visit;
+
+/// From the outside site to the first secondary; the answer is the visitor ID.
+async fn first_visit(browser: &Browser, hosts: &Hosts) -> String {
+    browser.open(&hosts.news("/")).await;
+    browser.follow("#to-shop").await;
+    known_visitor(browser).await
+}
+
+/// The visitor ID of a page that must have one, from the broker, on which all views agree.
+async fn known_visitor(browser: &Browser) -> String {
+    let me = browser.me().await;
+    assert_eq!(me.source.as_deref(), Some("broker"), "{me:?}");
+    let visitor = me.visitor.expect("a source comes with an ID");
+    assert!(is_uuid(&visitor), "{visitor} is no UUID");
+    assert_eq!(
+        browser.shown_visitor().await,
+        visitor,
+        "the application sees another ID"
+    );
+    visitor
+}
+
+fn is_uuid(text: &str) -> bool {
+    let dashes = [8, 13, 18, 23];
+    text.len() == 36
+        && text.char_indices().all(|(at, c)| match c {
+            '-' => dashes.contains(&at),
+            c => !dashes.contains(&at) && c.is_ascii_hexdigit(),
+        })
+}
+
+async fn history_length(browser: &Browser) -> u64 {
+    browser
+        .script("history.length")
+        .await
+        .as_u64()
+        .expect("a number")
+}
+
+async fn s15_r1_r2_one_id_on_all_hosts(engine: Engine) {
+    let demo = Demo::start(&[]).await;
+    visit(engine, Options::default(), &demo, async |browser| {
+        let hosts = demo.hosts;
+        browser.open(&hosts.news("/")).await;
+        let before = history_length(browser).await;
+
+        // `follow` arrives only at exactly the link's address: query, fragment, and no `_tl`.
+        let shop = browser.follow("#to-shop").await;
+        assert_eq!(
+            shop,
+            hosts.shop("/products?x=1&y=a%20b#reviews"),
+            "the demo's link"
+        );
+        let visitor = known_visitor(browser).await;
+        let referrer = browser.text_of_script("document.referrer").await;
+        assert!(
+            referrer.starts_with(&hosts.news("")),
+            "the outside referrer became {referrer}"
+        );
+        assert_eq!(
+            history_length(browser).await,
+            before + 1,
+            "one click, one history entry"
+        );
+
+        let learn = browser.follow("#to-learn").await;
+        assert_eq!(
+            learn,
+            hosts.learn("/lessons?from=shop#intro"),
+            "the demo's link"
+        );
+        assert_eq!(known_visitor(browser).await, visitor);
+        assert_eq!(
+            history_length(browser).await,
+            before + 2,
+            "one click, one history entry"
+        );
+
+        browser.follow("#to-brand").await;
+        assert_eq!(known_visitor(browser).await, visitor);
+        assert_eq!(
+            history_length(browser).await,
+            before + 3,
+            "one click, one history entry"
+        );
+    })
+    .await;
+}
+in_engines!(s15_r1_r2_one_id_on_all_hosts: chromium, firefox, webkit);
+
+async fn r5_back_and_reload_keep_the_id(engine: Engine) {
+    let demo = Demo::start(&[]).await;
+    visit(engine, Options::default(), &demo, async |browser| {
+        let visitor = first_visit(browser, &demo.hosts).await;
+        let shop = browser.url().await;
+        browser.follow("#to-learn").await;
+
+        browser.back().await;
+        browser.arrive(&shop).await;
+        assert_eq!(known_visitor(browser).await, visitor);
+
+        browser.reload().await;
+        browser.arrive(&shop).await;
+        assert_eq!(known_visitor(browser).await, visitor);
+
+        browser.back().await;
+        browser.arrive(&demo.hosts.news("/")).await;
+    })
+    .await;
+}
+in_engines!(r5_back_and_reload_keep_the_id: chromium, firefox, webkit);
+
+async fn r5_s12_two_tabs_at_once_share_the_id(engine: Engine) {
+    let demo = Demo::start(&[]).await;
+    visit(engine, Options::default(), &demo, async |browser| {
+        let hosts = demo.hosts;
+        browser.open(&hosts.news("/")).await;
+        let tabs = browser
+            .open_tabs(&[&hosts.shop("/products"), &hosts.shop("/about")])
+            .await;
+        let mut visitors = Vec::new();
+        for tab in &tabs {
+            browser.turn_to(tab).await;
+            if browser.shown_visitor().await == "none" {
+                // The other tab's hop was under way, so this page was served as it was (S12).
+                browser.reload().await;
+            }
+            visitors.push(known_visitor(browser).await);
+        }
+        assert_eq!(visitors[0], visitors[1]);
+    })
+    .await;
+}
+in_engines!(r5_s12_two_tabs_at_once_share_the_id: chromium, firefox, webkit);

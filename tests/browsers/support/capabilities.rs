@@ -1,0 +1,112 @@
+//! What a session is asked to be, in each driver's own dialect.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::driver::{Engine, mini_browser};
+
+/// How this visitor's browser is set up. The default is a browser as installed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    /// All cookies are refused.
+    pub(crate) cookies_blocked: bool,
+    /// Cookies of embedded sites are refused (Chromium only: the others have no say in a test).
+    pub(crate) third_party_blocked: bool,
+    /// `Sec-GPC: 1` goes with each request (Chromium and Firefox; WebKitGTK cannot send it).
+    pub(crate) gpc: bool,
+    /// `*.example` resolves to this port of the loopback address, and any certificate is accepted
+    /// (Chromium only).
+    pub(crate) real_names_at: Option<u16>,
+}
+
+/// The capabilities to open a session with.
+pub(crate) fn capabilities(engine: Engine, options: Options, home: &Path) -> Map<String, Value> {
+    let wanted = match engine {
+        Engine::Chromium => chromium(options, home),
+        Engine::Firefox => firefox(options),
+        Engine::WebKit => webkit(options),
+    };
+    match wanted {
+        Value::Object(map) => map,
+        other => unreachable!("capabilities are an object, not {other}"),
+    }
+}
+
+fn chromium(options: Options, home: &Path) -> Value {
+    let mut args: Vec<String> = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+    ]
+    .map(String::from)
+    .to_vec();
+    args.push(format!(
+        "--user-data-dir={}",
+        home.join("profile").display()
+    ));
+    if let Some(port) = options.real_names_at {
+        args.push(format!(
+            "--host-resolver-rules=MAP *.example 127.0.0.1:{port}"
+        ));
+    }
+    let mut prefs = Map::new();
+    if options.cookies_blocked {
+        prefs.insert(
+            "profile.default_content_setting_values.cookies".into(),
+            json!(2),
+        );
+    }
+    if options.third_party_blocked {
+        prefs.insert("profile.cookie_controls_mode".into(), json!(1));
+        prefs.insert("profile.block_third_party_cookies".into(), json!(true));
+    }
+    json!({
+        "browserName": "chrome",
+        "acceptInsecureCerts": options.real_names_at.is_some(),
+        "goog:chromeOptions": { "args": args, "prefs": prefs },
+    })
+}
+
+fn firefox(options: Options) -> Value {
+    let mut prefs = Map::new();
+    if options.cookies_blocked {
+        prefs.insert("network.cookie.cookieBehavior".into(), json!(2));
+    }
+    if options.gpc {
+        prefs.insert("privacy.globalprivacycontrol.enabled".into(), json!(true));
+        prefs.insert(
+            "privacy.globalprivacycontrol.functionality.enabled".into(),
+            json!(true),
+        );
+    }
+    json!({
+        "browserName": "firefox",
+        "moz:firefoxOptions": {
+            "binary": "/usr/bin/firefox-esr",
+            "args": ["-headless"],
+            "prefs": prefs,
+        },
+    })
+}
+
+fn webkit(options: Options) -> Value {
+    // Without the second, `window.open` needs a click, which chromedriver and geckodriver waive.
+    let mut args = vec![
+        "--automation",
+        "--javascript-can-open-windows-automatically=true",
+    ];
+    if options.cookies_blocked {
+        args.push("--cookies-policy=never");
+    }
+    json!({
+        "browserName": "MiniBrowser",
+        "webkitgtk:browserOptions": { "binary": mini_browser(), "args": args },
+    })
+}
