@@ -1,3 +1,11 @@
 //! The scenarios, a file for each part of the story.
 
+mod consent;
+mod eligibility;
+mod forgery;
+mod links;
 mod one_id;
+mod outage;
+mod refusals;
+mod steps;
+mod whoami;

@@ -1,55 +1,17 @@
 //! The promise itself: one visitor, one ID, on all hosts, and nothing to be seen of how.
 
-use crate::support::browser::{Browser, eventually};
+use super::steps::{first_visit, known_visitor};
 use crate::support::capabilities::Options;
 use crate::support::driver::Engine;
-use crate::support::server::{Demo, Hosts};
+use crate::support::server::Demo;
 use crate::support::visit::visit;
-
-/// From the outside site to the first secondary; the answer is the visitor ID.
-async fn first_visit(browser: &Browser, hosts: &Hosts) -> String {
-    browser.open(&hosts.news("/")).await;
-    browser.follow("#to-shop").await;
-    known_visitor(browser).await
-}
-
-/// The visitor ID of a page that must have one, from the broker, on which all views agree.
-async fn known_visitor(browser: &Browser) -> String {
-    let me = browser.me().await;
-    assert_eq!(me.source.as_deref(), Some("broker"), "{me:?}");
-    let visitor = me.visitor.expect("a source comes with an ID");
-    assert!(is_uuid(&visitor), "{visitor} is no UUID");
-    assert_eq!(
-        browser.shown_visitor().await,
-        visitor,
-        "the application sees another ID"
-    );
-    visitor
-}
-
-fn is_uuid(text: &str) -> bool {
-    let dashes = [8, 13, 18, 23];
-    text.len() == 36
-        && text.char_indices().all(|(at, c)| match c {
-            '-' => dashes.contains(&at),
-            c => !dashes.contains(&at) && c.is_ascii_hexdigit(),
-        })
-}
-
-async fn history_length(browser: &Browser) -> u64 {
-    browser
-        .script("history.length")
-        .await
-        .as_u64()
-        .expect("a number")
-}
 
 async fn s15_r1_r2_one_id_on_all_hosts(engine: Engine) {
     let demo = Demo::start(&[]).await;
     visit(engine, Options::default(), &demo, async |browser| {
         let hosts = demo.hosts;
         browser.open(&hosts.news("/")).await;
-        let before = history_length(browser).await;
+        let before = browser.history_length().await;
 
         // `follow` arrives only at exactly the link's address: query, fragment, and no `_tl`.
         let shop = browser.follow("#to-shop").await;
@@ -59,13 +21,13 @@ async fn s15_r1_r2_one_id_on_all_hosts(engine: Engine) {
             "the demo's link"
         );
         let visitor = known_visitor(browser).await;
-        let referrer = browser.text_of_script("document.referrer").await;
+        let referrer = browser.text("document.referrer").await;
         assert!(
             referrer.starts_with(&hosts.news("")),
             "the outside referrer became {referrer}"
         );
         assert_eq!(
-            history_length(browser).await,
+            browser.history_length().await,
             before + 1,
             "one click, one history entry"
         );
@@ -78,7 +40,7 @@ async fn s15_r1_r2_one_id_on_all_hosts(engine: Engine) {
         );
         assert_eq!(known_visitor(browser).await, visitor);
         assert_eq!(
-            history_length(browser).await,
+            browser.history_length().await,
             before + 2,
             "one click, one history entry"
         );
@@ -86,7 +48,7 @@ async fn s15_r1_r2_one_id_on_all_hosts(engine: Engine) {
         browser.follow("#to-brand").await;
         assert_eq!(known_visitor(browser).await, visitor);
         assert_eq!(
-            history_length(browser).await,
+            browser.history_length().await,
             before + 3,
             "one click, one history entry"
         );

@@ -11,8 +11,9 @@ use super::driver::{Engine, mini_browser};
 pub(crate) struct Options {
     /// All cookies are refused.
     pub(crate) cookies_blocked: bool,
-    /// Cookies of embedded sites are refused (Chromium only: the others have no say in a test).
-    pub(crate) third_party_blocked: bool,
+    /// Cookies go with cross-site requests of a page's script, or they do not (Chromium only: the
+    /// other engines partition them in any case). Not said: as the browser was installed.
+    pub(crate) third_party_cookies: Option<bool>,
     /// `Sec-GPC: 1` goes with each request (Chromium and Firefox; WebKitGTK cannot send it).
     pub(crate) gpc: bool,
     /// `*.example` resolves to this port of the loopback address, and any certificate is accepted
@@ -63,13 +64,17 @@ fn chromium(options: Options, home: &Path) -> Value {
             json!(2),
         );
     }
-    if options.third_party_blocked {
-        prefs.insert("profile.cookie_controls_mode".into(), json!(1));
-        prefs.insert("profile.block_third_party_cookies".into(), json!(true));
+    if let Some(allowed) = options.third_party_cookies {
+        let mode = if allowed { 0 } else { 1 };
+        prefs.insert("profile.cookie_controls_mode".into(), json!(mode));
+        prefs.insert("profile.block_third_party_cookies".into(), json!(!allowed));
     }
+    // Debian ships Chromium with prefetching off, which would make a test of it prove nothing.
+    prefs.insert("net.network_prediction_options".into(), json!(0));
     json!({
         "browserName": "chrome",
         "acceptInsecureCerts": options.real_names_at.is_some(),
+        "goog:loggingPrefs": { "performance": "ALL" },
         "goog:chromeOptions": { "args": args, "prefs": prefs },
     })
 }

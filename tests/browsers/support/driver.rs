@@ -6,9 +6,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::browser::eventually;
 use super::http;
 use super::process::{Process, free_port};
+use super::wait::eventually;
 
 /// The three engines that all browsers of weight are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

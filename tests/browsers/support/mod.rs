@@ -2,9 +2,12 @@
 
 pub(crate) mod browser;
 pub(crate) mod capabilities;
+pub(crate) mod commands;
 pub(crate) mod driver;
 pub(crate) mod fake_broker;
 pub(crate) mod http;
+pub(crate) mod page;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod visit;
+pub(crate) mod wait;

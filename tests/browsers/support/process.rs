@@ -37,7 +37,8 @@ impl Process {
     /// The end of what the program has printed, for a failure message.
     pub(crate) fn log_tail(&self) -> String {
         let text = self.log();
-        let from = text.floor_char_boundary(text.len().saturating_sub(TAIL));
+        let from = text.len().saturating_sub(TAIL);
+        let from = (from..).find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         format!("--- {} ---\n{}", self.name, &text[from..])
     }
 

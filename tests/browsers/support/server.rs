@@ -1,11 +1,12 @@
 //! `throughline demo`, in one process or with the broker in a second one.
 
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
 
-use super::browser::eventually;
 use super::http::{self, NAVIGATION};
 use super::process::{Process, free_port};
 use super::visit::Logs;
+use super::wait::eventually;
 
 /// The demo's four hosts and where they are.
 #[derive(Clone, Copy)]
@@ -95,29 +96,29 @@ pub(crate) struct Split {
     /// Where they are.
     pub(crate) hosts: Hosts,
     demo: Demo,
-    broker: Option<Process>,
+    broker: Mutex<Option<Process>>,
 }
 
 impl Split {
     /// Starts both, and waits until the secondaries trust the broker enough to send visitors.
     pub(crate) async fn start() -> Split {
         let demo = Demo::without_broker(free_port()).await;
-        let mut split = Split {
+        let split = Split {
             hosts: demo.hosts,
             demo,
-            broker: None,
+            broker: Mutex::new(None),
         };
         split.start_broker().await;
         split
     }
 
     /// Ends the broker at once, as `kill -9` does.
-    pub(crate) fn kill_broker(&mut self) {
-        self.broker = None;
+    pub(crate) fn kill_broker(&self) {
+        *self.broker() = None;
     }
 
     /// Starts the broker (again), and waits until the secondaries have noticed.
-    pub(crate) async fn start_broker(&mut self) {
+    pub(crate) async fn start_broker(&self) {
         let Hosts { port, broker_port } = self.hosts;
         let ports = [
             "--port",
@@ -125,9 +126,15 @@ impl Split {
             "--broker-port",
             &broker_port.to_string(),
         ];
-        self.broker = Some(throughline(&["--role", "broker"], &ports));
+        *self.broker() = Some(throughline(&["--role", "broker"], &ports));
         answers(&self.hosts.brand("/_throughline/health"), self).await;
         self.eventually_hops(true).await;
+    }
+
+    fn broker(&self) -> MutexGuard<'_, Option<Process>> {
+        self.broker
+            .lock()
+            .expect("no test panics while it holds the lock")
     }
 
     /// Waits until the secondaries send first-time visitors to the broker, or no longer do.
@@ -149,7 +156,7 @@ impl Split {
 impl Logs for Split {
     fn log_tail(&self) -> String {
         let broker = self
-            .broker
+            .broker()
             .as_ref()
             .map(Process::log_tail)
             .unwrap_or_default();
