@@ -66,7 +66,7 @@ async fn l2_a_link_opened_from_elsewhere_gives_nothing(engine: Engine) {
         let link = captured_link(browser).await;
         // Without its broker the other site has no second way to learn the ID.
         split.kill_broker();
-        split.eventually_hops(false).await;
+        split.hosts.eventually_hops(false).await;
 
         browser.open(&split.hosts.news("/")).await;
         browser.leave_for(&link).await;
@@ -85,7 +85,7 @@ async fn l2_t7_a_link_counts_once(engine: Engine) {
         let visitor = first_visit(browser, &hosts).await;
         let link = captured_link(browser).await;
         split.kill_broker();
-        split.eventually_hops(false).await;
+        split.hosts.eventually_hops(false).await;
 
         browser.leave_for(&link).await;
         assert_eq!(

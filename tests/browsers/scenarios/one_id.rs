@@ -97,6 +97,10 @@ async fn r5_s12_two_tabs_at_once_share_the_id(engine: Engine) {
             visitors.push(known_visitor(browser).await);
         }
         assert_eq!(visitors[0], visitors[1]);
+
+        // Both hops may have begun before either had ended; the primary must not remember another.
+        browser.open(&hosts.brand("/")).await;
+        assert_eq!(known_visitor(browser).await, visitors[0]);
     })
     .await;
 }

@@ -16,6 +16,9 @@ pub(crate) struct Options {
     pub(crate) third_party_cookies: Option<bool>,
     /// `Sec-GPC: 1` goes with each request (Chromium and Firefox; WebKitGTK cannot send it).
     pub(crate) gpc: bool,
+    /// Bounce tracking mitigations act within seconds of a bounce instead of an hour, and third-party
+    /// cookies are blocked, without which they do nothing (Chromium only).
+    pub(crate) hasty_mitigations: bool,
     /// `*.example` resolves to this port of the loopback address, and any certificate is accepted
     /// (Chromium only).
     pub(crate) real_names_at: Option<u16>,
@@ -57,6 +60,15 @@ fn chromium(options: Options, home: &Path) -> Value {
             "--host-resolver-rules=MAP *.example 127.0.0.1:{port}"
         ));
     }
+    if options.hasty_mitigations {
+        // WebDriver's own command for it, `run_bounce_tracking_mitigations`, reaches DevTools, where
+        // Chromium 156 says that there is no such method. The timers are real and only run faster.
+        args.push(
+            "--enable-features=DIPS:delete/true/triggering_action/bounce/grace_period/1s\
+             /timer_delay/2s/client_bounce_detection_timeout/1s"
+                .into(),
+        );
+    }
     let mut prefs = Map::new();
     if options.cookies_blocked {
         prefs.insert(
@@ -64,7 +76,10 @@ fn chromium(options: Options, home: &Path) -> Value {
             json!(2),
         );
     }
-    if let Some(allowed) = options.third_party_cookies {
+    let third_party = options
+        .third_party_cookies
+        .or(options.hasty_mitigations.then_some(false));
+    if let Some(allowed) = third_party {
         let mode = if allowed { 0 } else { 1 };
         prefs.insert("profile.cookie_controls_mode".into(), json!(mode));
         prefs.insert("profile.block_third_party_cookies".into(), json!(!allowed));

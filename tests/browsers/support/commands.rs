@@ -84,15 +84,4 @@ impl Browser {
             })
             .collect()
     }
-
-    /// Runs the bounce tracking mitigations now, and says which sites lost their storage.
-    pub(crate) async fn run_bounce_tracking_mitigations(&self) -> Value {
-        let path = "storage/run_bounce_tracking_mitigations";
-        let command = Extension {
-            method: http::Method::DELETE,
-            path,
-            body: None,
-        };
-        must(self.client.issue_cmd(command).await, path)
-    }
 }

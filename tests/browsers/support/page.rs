@@ -99,15 +99,15 @@ impl Browser {
         must(self.client.get_all_cookies().await, "reading the cookies")
     }
 
-    /// The names of our cookies on this page's host, without `__Host-`.
+    /// Our cookies on this page's host, as `name=value`, without `__Host-`.
     pub(crate) async fn our_cookies(&self) -> Vec<String> {
         let cookies = self.cookies().await;
-        let names = cookies
-            .iter()
-            .map(|cookie| cookie.name().trim_start_matches("__Host-"));
-        names
-            .filter(|name| name.starts_with("throughline"))
-            .map(str::to_owned)
+        let named = cookies.iter().map(|cookie| {
+            let name = cookie.name().trim_start_matches("__Host-");
+            format!("{name}={}", cookie.value())
+        });
+        named
+            .filter(|cookie| cookie.starts_with("throughline"))
             .collect()
     }
 

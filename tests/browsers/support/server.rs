@@ -35,6 +35,21 @@ impl Hosts {
     pub(crate) fn brand(&self, path: &str) -> String {
         format!("http://brand.localhost:{}{path}", self.broker_port)
     }
+
+    /// Waits until the secondaries send first-time visitors to the broker, or no longer do.
+    pub(crate) async fn eventually_hops(self, expected: bool) {
+        let page = self.shop("/products");
+        let what = if expected {
+            "hops to begin"
+        } else {
+            "hops to stop"
+        };
+        eventually(what, async || {
+            let response = http::get(&page, NAVIGATION).ok()?;
+            ((response.status == 302) == expected).then_some(())
+        })
+        .await;
+    }
 }
 
 /// A demo in one process: broker, secondaries and the outside site.
@@ -58,6 +73,10 @@ impl Demo {
         };
         demo.answers(&hosts.brand("/_throughline/health")).await;
         demo.answers(&hosts.shop("/_throughline/health")).await;
+        // Who must be asked first is never sent on a first visit, so there is nothing to wait for.
+        if !arguments.contains(&"required") {
+            hosts.eventually_hops(true).await;
+        }
         demo
     }
 
@@ -128,28 +147,13 @@ impl Split {
         ];
         *self.broker() = Some(throughline(&["--role", "broker"], &ports));
         answers(&self.hosts.brand("/_throughline/health"), self).await;
-        self.eventually_hops(true).await;
+        self.hosts.eventually_hops(true).await;
     }
 
     fn broker(&self) -> MutexGuard<'_, Option<Process>> {
         self.broker
             .lock()
             .expect("no test panics while it holds the lock")
-    }
-
-    /// Waits until the secondaries send first-time visitors to the broker, or no longer do.
-    pub(crate) async fn eventually_hops(&self, expected: bool) {
-        let page = self.hosts.shop("/products");
-        let what = if expected {
-            "hops to begin"
-        } else {
-            "hops to stop"
-        };
-        eventually(what, async || {
-            let response = http::get(&page, NAVIGATION).ok()?;
-            ((response.status == 302) == expected).then_some(())
-        })
-        .await;
     }
 }
 
@@ -165,9 +169,14 @@ impl Logs for Split {
 }
 
 fn throughline(first: &[&str], then: &[&str]) -> Process {
+    Process::spawn(binary().arg("demo").args(first).args(then))
+}
+
+/// The program under test.
+pub(super) fn binary() -> Command {
     let built = env!("CARGO_BIN_EXE_throughline").into();
     let binary = std::env::var_os("THROUGHLINE_TEST_BIN").unwrap_or(built);
-    Process::spawn(Command::new(binary).arg("demo").args(first).args(then))
+    Command::new(binary)
 }
 
 async fn answers(url: &str, server: &impl Logs) {
