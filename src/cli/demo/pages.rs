@@ -101,7 +101,7 @@ pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Dat
     }
     let Some(served) = stage.node.site(request.head()) else { return HttpResponse::MisdirectedRequest().finish() };
     if served.site.skip.matches(request.path()) {
-        return HttpResponse::NotFound().finish();
+        return HttpResponse::NotFound().body("There is no such page in the demo.");
     }
     let origin = &served.site.origin;
     let name = origin.host().trim_end_matches(".localhost");
