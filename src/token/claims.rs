@@ -105,7 +105,9 @@ pub struct TokenId(pub [u8; 16]);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireClaims {
+    #[expect(dead_code, reason = "that it is one string is what counts here; jsonwebtoken compares it")]
     pub(super) iss: String,
+    #[expect(dead_code, reason = "that it is one string is what counts here; jsonwebtoken compares it")]
     pub(super) aud: String,
     pub(super) sub: String,
     pub(super) iat: u64,
