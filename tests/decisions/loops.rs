@@ -101,7 +101,7 @@ proptest! {
         said in said(),
         site in sites(),
         circuit in circuits(),
-        begun in prop_oneof![4 => Just(NOW.0), 1 => Just(1), 1 => 1..u64::from(u32::MAX)],
+        begun in prop_oneof![4 => Just(NOW.0), 1 => Just(0), 1 => 0..u64::from(u32::MAX)],
         later in 0..HOP_PAUSE.as_secs(),
         provisional in any::<bool>(),
         choice in proptest::sample::select(vec![Choice::None, Choice::Granted]),

@@ -78,6 +78,15 @@ fn k5_a_cookie_of_another_site_or_of_the_primary_is_nothing_here() {
 }
 
 #[test]
+fn s12_even_a_clock_at_its_very_beginning_remembers_a_hop() {
+    // What `SystemClock` says of a machine whose clock stands before 1970.
+    let beginning = UnixSeconds(0);
+    let value = SiteState { hop_begun: Some(beginning), ..SiteState::default() }.write(&cookie_key());
+    let back = read([value.as_str()].into_iter(), &cookie_key(), COOKIE_LIFE, beginning);
+    assert!(back.state.hop_paused(beginning), "a clock that is wrong must not loop");
+}
+
+#[test]
 fn c1_a_refusal_keeps_nothing_else() {
     let state = SiteState { choice: Choice::Denied, hop_begun: Some(NOW), ..holding(1, Source::Broker) };
     assert_eq!(state.write(&cookie_key()), "denied");
