@@ -76,6 +76,13 @@ fn a_provisional_id_gives_way_to_the_brokers_alone() {
 }
 
 #[test]
+fn s12_a_link_token_that_brings_no_id_does_not_end_the_pause() {
+    let before = SiteState { hop_begun: Some(NOW), ..holding(1, Source::Provisional) };
+    let (after, _) = adopt(&link(visitor(2)), &before, LATER);
+    assert_eq!(after.hop_begun, Some(NOW), "the hop failed less than a day ago, and the ID is still provisional");
+}
+
+#[test]
 fn c1_no_token_writes_over_a_refusal() {
     // `decide` and the satellite refuse earlier (rule R6). Should both fail, the cookie still says `denied`, and no ID.
     for token in [bounce(visitor(1), flow(1)), link(visitor(1))] {

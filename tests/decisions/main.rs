@@ -7,6 +7,7 @@ mod common;
 mod consent;
 mod hop_query;
 mod hop_rules;
+mod journeys;
 mod loops;
 mod oracle;
 mod order;
