@@ -1,14 +1,17 @@
 //! Rules S1 to S16, one test each: the control request starts a hop; with one fact changed it does not.
 
 use throughline::base::clock::UnixSeconds;
+use throughline::base::origin::Origin;
 use throughline::domain::breaker::Circuit;
-use throughline::domain::consent::{Choice, ConsentPolicy};
+use throughline::domain::consent::{Basis, Choice, ConsentPolicy};
 use throughline::domain::contract::PAGE_URL_LENGTH_MAX;
 use throughline::domain::decision::{Decision, Facts, Reason, decide};
+use throughline::domain::hop_request::HopRequest;
 use throughline::domain::site::{Role, Site, SkipList};
 use throughline::domain::site_cookie::{Reading, SiteState, Source};
+use throughline::domain::url::Location;
 
-use super::common::{DAY, NOW, control, holding, identity, is_start, reading, shop, site, the_shop, with, with_circuit};
+use super::common::{DAY, NOW, control, flow, holding, identity, is_start, reading, shop, site, the_shop, with, with_circuit};
 
 const fn passes(reason: Reason) -> Decision {
     Decision::Pass(reason, None)
@@ -166,6 +169,32 @@ fn s14_a_url_that_would_not_come_back_stays_where_it_is() {
     for unfit in ["//evil.example", "/\\evil.example", "/a/../b", "/%5Cevil", "/a b", "/p?x=\u{fc}", "/@evil.example", "*", "", "p"] {
         assert_eq!(with(|facts| facts.path_and_query = unfit), passes(Reason::UrlUnfit), "{unfit:?}");
     }
+}
+
+#[test]
+fn s14_a_hop_that_could_not_be_asked_for_in_8_kb_does_not_start() {
+    // The longest origins there are: 253 characters of host and a port.
+    let host = |first: char| format!("https://{}{}:65535", first, format!(".{}", "a".repeat(62)).repeat(4));
+    let (broker, own) = (Origin::parse(&host('b')).unwrap(), Origin::parse(&host('s')).unwrap());
+    let site = Site { origin: own.clone(), ..the_shop() };
+    let (mut starts, mut unfit) = (0, 0);
+    for escapes in (0..2000).step_by(7) {
+        let page = format!("/p?q={}", "%20".repeat(escapes));
+        let facts = Facts { path_and_query: &page, ..control() };
+        match decide(&facts, &site, Circuit::Closed, NOW) {
+            Decision::Start(page) => {
+                let request = HopRequest { flow: flow(1), issued_at: NOW, basis: Basis::Granted, page: Some(page) };
+                let location = Location::hop(&broker, &request.sign(&broker, &own, &site.hop_key));
+                assert!(location.as_str().len() < 8192, "{escapes} escapes: {}", location.as_str().len());
+                starts += 1;
+            }
+            other => {
+                assert_eq!(other, passes(Reason::UrlUnfit));
+                unfit += 1;
+            }
+        }
+    }
+    assert!(starts > 100 && unfit > 50, "{starts} starts, {unfit} unfit");
 }
 
 #[test]
