@@ -231,7 +231,7 @@ const fn rules_of(reason: Reason) -> &'static [&'static str] {
 const ABOUT_THE_REQUEST: [&str; 6] = ["S1", "S2", "S3", "S4", "S5", "S6"];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_hop_starts_if_and_only_if_no_rule_speaks_against_it(request in requests()) {

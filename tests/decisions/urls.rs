@@ -39,7 +39,7 @@ fn assert_is_a_page_of(origin: &Origin, url: &str) -> Result<(), TestCaseError> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn u1_u2_whatever_page_is_taken_is_that_origins_and_reads_the_same_to_everyone(page in pages()) {
