@@ -67,6 +67,9 @@ impl Origin {
             if !domain.split('.').all(is_label) {
                 return mistake(format!("{text:?} has a host that no site can have; it consists of letters, digits, \"-\" and dots"));
             }
+            if !is_dns_name(domain) {
+                return mistake(format!("{text:?} has a host that no DNS name can be; one is of letters, digits, hyphens and dots"));
+            }
         }
         if text != canonical {
             return mistake(format!("{text:?} is more than an origin, or is spelled otherwise than browsers spell it; write {canonical:?}"));
@@ -114,6 +117,15 @@ impl Origin {
     }
 }
 
+/// Whether a host is what DNS carries (RFC 1123 section 2.1, and `_`, which is in use). The URL Standard lets `"`, `;` and
+/// `,` stand in a host; an origin is written as it is into JSON, into policies and into pages, so they must not.
+fn is_dns_name(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    domain.len() <= 253 && domain.split('.').all(is_label)
+}
+
 fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Domain(name) => is_localhost_name(name.as_ref()),
@@ -153,6 +165,7 @@ mod tests {
         let six = Origin::parse("http://[::1]:8400").unwrap();
         assert_eq!((six.host(), six.port(), six.is_loopback()), ("[::1]", 8400, true));
         assert!(Origin::parse("https://xn--bcher-kva.example").is_ok());
+        assert!(Origin::parse("https://my_shop.example").is_ok());
     }
 
     #[test]
@@ -186,6 +199,12 @@ mod tests {
             ("shop.example", "not an origin"),
             ("", "not an origin"),
             (" https://shop.example", "write \"https://shop.example\""),
+            ("https://shop\".example", "no DNS name"),
+            ("https://shop;.example", "no DNS name"),
+            ("https://shop,.example", "no DNS name"),
+            ("https://sh'op.example", "no DNS name"),
+            ("https://shop..example", "no DNS name"),
+            ("https://.example", "no DNS name"),
         ] {
             let message = Origin::parse(text).expect_err(text).to_string();
             assert!(message.contains(hint), "{text}: {message}");
