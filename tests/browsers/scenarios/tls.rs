@@ -29,10 +29,7 @@ async fn visitor_at(browser: &Browser, origin: &str) -> String {
     visitor.await
 }
 
-#[tokio::test]
-#[ignore = "`serve` reads no configuration yet; support/real_names.rs guesses its format"]
-async fn r1_one_id_in_host_cookies_over_tls_chromium() {
-    let engine = Engine::Chromium;
+async fn r1_one_id_in_host_cookies_over_tls(engine: Engine) {
     let server = RealNames::start().await;
     visit(engine, real_names(&server), &server, async |browser| {
         let visitor = visitor_at(browser, SHOP).await;
@@ -62,3 +59,4 @@ async fn r1_one_id_in_host_cookies_over_tls_chromium() {
     })
     .await;
 }
+in_engines!(r1_one_id_in_host_cookies_over_tls: chromium);

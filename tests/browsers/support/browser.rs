@@ -18,6 +18,9 @@ pub(crate) struct Browser {
     driver: Driver,
 }
 
+/// A page has loaded, and not the blank one that Firefox shows for a moment between two processes.
+const SHOWN: &str = "document.readyState === 'complete' && location.protocol.startsWith('http')";
+
 /// One of the browser's tabs.
 pub(crate) struct Tab(fantoccini::wd::WindowHandle);
 
@@ -55,26 +58,42 @@ impl Browser {
 
     /// Types `url` into the address bar. Fails on the browser's own error page.
     pub(crate) async fn open(&self, url: &str) {
+        self.mark_page().await;
         must(self.client.goto(url).await, &format!("opening {url}"));
-        self.settle().await;
+        // Firefox does not wait if only a fragment and a query differ.
+        self.leave_marked_page(url).await;
     }
 
     /// Clicks `selector`, whatever that leads to.
     pub(crate) async fn click(&self, selector: &str) {
+        // WebKitWebDriver scrolls to what it clicks and then clicks where it was before.
+        let scroll = format!(
+            "new Promise(done => {{ \
+             document.querySelector('{selector}').scrollIntoView({{ block: 'center' }}); \
+             requestAnimationFrame(() => requestAnimationFrame(() => done(1))) }})"
+        );
+        self.promise(&scroll).await;
         let element = must(self.client.find(Locator::Css(selector)).await, selector);
         must(element.click().await, &format!("clicking {selector}"));
     }
 
     /// Clicks `selector` and waits until another page has loaded.
     pub(crate) async fn leave_by(&self, selector: &str) {
+        self.mark_page().await;
+        self.click(selector).await;
+        self.leave_marked_page(selector).await;
+    }
+
+    /// Marks the page, so that its successor can be told from it.
+    async fn mark_page(&self) {
         self.script("(document.documentElement.dataset.seen = 'yes')")
             .await;
-        self.click(selector).await;
-        self.until(
-            &format!("{selector} to lead to another page"),
-            "document.readyState === 'complete' && !document.documentElement.dataset.seen",
-        )
-        .await;
+    }
+
+    async fn leave_marked_page(&self, how: &str) {
+        let left = format!("{SHOWN} && !document.documentElement.dataset.seen");
+        self.until(&format!("{how} to lead to another page"), &left)
+            .await;
     }
 
     /// Clicks a link and waits until the page at exactly its address has loaded, query, fragment
@@ -100,14 +119,13 @@ impl Browser {
 
     /// Waits until the page at exactly `url` has loaded.
     pub(crate) async fn arrive(&self, url: &str) {
-        let there = format!("document.readyState === 'complete' && location.href === {url:?}");
+        let there = format!("{SHOWN} && location.href === {url:?}");
         self.until(&format!("arriving at {url}"), &there).await;
     }
 
     /// Waits until whatever page is there has loaded.
     pub(crate) async fn settle(&self) {
-        self.until("the page to load", "document.readyState === 'complete'")
-            .await;
+        self.until("the page to load", SHOWN).await;
     }
 
     /// Waits until a JavaScript expression is true.
@@ -158,8 +176,7 @@ impl Browser {
             self.client.switch_to_window(tab.0.clone()).await,
             "turning to a tab",
         );
-        let shown = "document.readyState === 'complete' && location.protocol.startsWith('http')";
-        self.until("the tab to show a page", shown).await;
+        self.until("the tab to show a page", SHOWN).await;
     }
 
     /// What a failure message needs to know of the page: engine, address, the source's beginning.
