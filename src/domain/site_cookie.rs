@@ -103,7 +103,9 @@ impl SiteState {
             None => value.push_str("v1.n..0"),
         }
         let choice = if self.choice == Choice::Granted { 'g' } else { 'u' };
-        let _ = write!(value, ".{choice}.{}", self.hop_begun.unwrap_or_default());
+        // `0` says "none". A clock that stands at its very beginning begins hops too, and must not forget them.
+        let begun = self.hop_begun.map_or(0, |begun| begun.0.max(1));
+        let _ = write!(value, ".{choice}.{begun}");
         let tag = key.tag(&[value.as_bytes()]);
         value.push('.');
         push_base64url(&mut value, &tag);

@@ -141,10 +141,12 @@ fn init_overwrites_nothing_and_lists_what_is_in_the_way() {
 #[test]
 fn init_that_fails_leaves_no_file_behind() {
     let desk = Desk::new();
-    fs::create_dir_all(desk.path("keys/learn.example.json.new")).unwrap();
+    // Where the last key file would first be written, something is in the way.
+    let in_the_way = desk.path(&format!("keys/learn.example.json.new-{}", std::process::id()));
+    fs::create_dir_all(&in_the_way).unwrap();
     assert_eq!(desk.run(INIT).unwrap_err().code(), 1);
     assert_eq!(fs::read_dir(desk.path("secrets")).unwrap().count(), 0);
-    fs::remove_dir(desk.path("keys/learn.example.json.new")).unwrap();
+    fs::remove_dir(in_the_way).unwrap();
     desk.run(INIT).unwrap();
 }
 
