@@ -1,7 +1,23 @@
-//! The rules, each over real HTTP.
+//! The rules, each over real HTTP: one module for each letter, and every test is named after the rules that it proves.
 
 #[path = "../support/mod.rs"]
 mod support;
+
+mod arrival;
+mod broker;
+mod broker_headers;
+mod consent;
+mod endpoints;
+mod links;
+mod lists;
+mod logs;
+mod lone_tokens;
+mod naughty;
+mod refusals;
+mod satellite;
+mod sign;
+mod urls;
+mod whoami;
 
 use support::browser::Browser;
 use support::company::Company;

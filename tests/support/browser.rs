@@ -116,6 +116,11 @@ impl Browser {
         self.jar.clear();
     }
 
+    /// Drops the cookies of one name on all hosts: their time is over.
+    pub(crate) fn expire(&mut self, name: &str) {
+        self.jar.values_mut().for_each(|cookies| cookies.retain(|cookie| cookie.name != name));
+    }
+
     /// The cookie of that name that a URL's host would get.
     pub(crate) fn cookie(&self, url: &str, name: &str) -> Option<&str> {
         let cookies = self.jar.get(host(url))?;

@@ -1,6 +1,7 @@
 //! A company of three sites on `*.localhost`, ready to be visited: as processes of the real program, or inside the test
 //! where a test needs to move the clock or look inside.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
@@ -11,7 +12,9 @@ use throughline::base::origin::Origin;
 use throughline::base::secret::{MacKey, Purpose};
 use throughline::config::Config;
 use throughline::http::event::Log;
+use tokio::sync::oneshot;
 
+use super::application;
 use super::files::{Folder, Part, SITES, Setup};
 use super::process::{Process, free_port, is_healthy, knows, wait_until};
 
@@ -27,8 +30,9 @@ pub(crate) struct Company {
     pub(crate) learn: String,
     /// The processes: one, or first the broker's and then the satellites'. None when it is served inside the test.
     pub(crate) processes: Vec<Process>,
-    /// The node, when it is served inside the test.
-    pub(crate) node: Option<Arc<Node>>,
+    node: Option<Arc<Node>>,
+    /// Dropped together with the company: then the watch inside the test ends.
+    keep: Option<oneshot::Sender<()>>,
 }
 
 impl Company {
@@ -55,39 +59,49 @@ impl Company {
         company
     }
 
-    /// Served inside the test, with the machine's clock and static pages.
+    /// Served inside the test, with static pages.
     pub(crate) fn inside(setup: Setup) -> Self {
-        Self::inside_with(setup, None, None::<fn(&mut ServiceConfig)>)
+        Self::inside_with(setup, |_| (), static_pages)
     }
 
-    /// Served inside the test, by a clock that the test moves.
-    pub(crate) fn inside_at(setup: Setup, clock: &Arc<ManualClock>) -> Self {
-        Self::inside_with(setup, Some(Arc::clone(clock)), None::<fn(&mut ServiceConfig)>)
+    /// Served inside the test, in front of an application that answers with what it was told.
+    pub(crate) fn echoing(setup: Setup) -> Self {
+        Self::echoing_with(setup, |_| ())
     }
 
-    /// Served inside the test; `pages` is the application behind the middleware. The server's threads end with the test's
-    /// process.
-    pub(crate) fn inside_with(
+    /// The same, by a clock that the test moves.
+    pub(crate) fn echoing_at(setup: Setup, clock: &Arc<ManualClock>) -> Self {
+        let clock = Arc::clone(clock);
+        Self::echoing_with(setup, |node| node.env.clock = clock)
+    }
+
+    /// The same, with parts that the test has replaced.
+    pub(crate) fn echoing_with(setup: Setup, adjust: impl FnOnce(&mut Node)) -> Self {
+        Self::inside_with(setup, adjust, |_, _, app| application::echo(app))
+    }
+
+    /// `adjust` replaces parts of the node before it serves; `pages` is the application behind the middleware.
+    fn inside_with(
         setup: Setup,
-        clock: Option<Arc<ManualClock>>,
-        pages: Option<impl Fn(&mut ServiceConfig) + Clone + Send + 'static>,
+        adjust: impl FnOnce(&mut Node),
+        pages: impl Fn(&Arc<Node>, &[(String, PathBuf)], &mut ServiceConfig) + Clone + Send + 'static,
     ) -> Self {
         let mut company = Self::planned(setup, false);
         let config = Config::load(&company.configuration(Part::All), &|_| None).unwrap_or_else(|report| panic!("{report}"));
         let mut launch = Launch::new(config, Arc::new(Log)).unwrap_or_else(|failure| panic!("{failure}"));
-        if let Some(clock) = clock {
-            Arc::get_mut(&mut launch.node).expect("nobody else has the node yet").env.clock = clock;
-        }
-        let node = Arc::clone(&launch.node);
+        adjust(Arc::get_mut(&mut launch.node).expect("nobody else has the node yet"));
+        let (node, files) = (Arc::clone(&launch.node), launch.files.clone());
         company.node = Some(Arc::clone(&node));
-        let files = launch.files.clone();
+        let (keep, dropped) = oneshot::channel::<()>();
+        company.keep = Some(keep);
         std::thread::spawn(move || {
-            let system = actix_web::rt::System::new();
-            let outcome = match pages {
-                Some(pages) => system.block_on(launch.run(pages, |_| ())),
-                None => system.block_on(launch.run(move |app| static_pages(&node, &files, app), |_| ())),
-            };
-            outcome.unwrap_or_else(|failure| panic!("{failure}"));
+            let pages = move |app: &mut ServiceConfig| pages(&node, &files, app);
+            actix_web::rt::System::new().block_on(async {
+                tokio::select! {
+                    outcome = launch.run(pages, |_| ()) => outcome.unwrap_or_else(|failure| panic!("{failure}")),
+                    _ = dropped => {}
+                }
+            });
         });
         company.wait_until_ready().unwrap_or_else(|problem| panic!("{problem}"));
         company
@@ -95,7 +109,7 @@ impl Company {
 
     fn planned(setup: Setup, split: bool) -> Self {
         let folder = Folder::new(setup);
-        let mut company = Self { folder, brand: String::new(), shop: String::new(), learn: String::new(), processes: Vec::new(), node: None };
+        let mut company = Self { folder, brand: String::new(), shop: String::new(), learn: String::new(), processes: Vec::new(), node: None, keep: None };
         company.choose_ports(split);
         company
     }
@@ -107,7 +121,7 @@ impl Company {
         (self.brand, self.shop, self.learn) = (brand, shop, learn);
     }
 
-    fn configuration(&self, part: Part) -> std::path::PathBuf {
+    fn configuration(&self, part: Part) -> PathBuf {
         let port = if part == Part::Broker { self.broker_port() } else { self.port() };
         self.folder.configure(part, port, &[self.brand.clone(), self.shop.clone(), self.learn.clone()])
     }

@@ -44,9 +44,9 @@ impl Default for Setup {
             log: "info",
             tables: String::new(),
             site_lines: String::new(),
-            workers: 2,
+            workers: 1,
             replay_entries: 100_000,
-            probe_interval_ms: 100,
+            probe_interval_ms: 500,
         }
     }
 }
