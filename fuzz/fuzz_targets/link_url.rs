@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use throughline::domain::url::{LinkUrl, Parameter, parameter};
+use throughline::domain::parameter::{Parameter, parameter};
+use throughline::domain::url::LinkUrl;
 use throughline_fuzz::{assert_page_of, brand, query, shop};
 use url::Url;
 

@@ -3,7 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use throughline::domain::contract::PAGE_URL_LENGTH_MAX;
-use throughline::domain::url::{PageUrl, Parameter, parameter};
+use throughline::domain::parameter::{Parameter, parameter};
+use throughline::domain::url::PageUrl;
 use throughline_fuzz::{assert_page_of, query, shop};
 
 fuzz_target!(|text: &str| {

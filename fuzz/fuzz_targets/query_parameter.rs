@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use throughline::domain::url::{Parameter, parameter, without_parameter};
+use throughline::domain::parameter::{Parameter, parameter, without_parameter};
 use throughline_fuzz::query;
 
 fuzz_target!(|text: &str| {

@@ -7,10 +7,11 @@ use crate::base::clock::UnixSeconds;
 use super::breaker::Circuit;
 use super::consent::Standing;
 use super::crawlers::is_crawler;
+use super::parameter::{Parameter, parameter};
 use super::hop_request;
 use super::site::{Role, Site};
 use super::site_cookie::{Identity, Reading, Source};
-use super::url::{PageUrl, Parameter, parameter};
+use super::url::PageUrl;
 
 /// The facts of a request, as its headers say them. `http::facts` reads them.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,4 +1,4 @@
-//! The only URLs that can become a `Location` (rules U1 to U3), and the one parameter in them that is ours (rule R2).
+//! The only URLs that can become a `Location` (rules U1 to U3).
 //!
 //! A [`PageUrl`] is a page on a registered origin, with the bytes it came with. A [`Location`] is made of a `PageUrl`, of
 //! the broker's hop endpoint, and of nothing else:
@@ -18,6 +18,7 @@ use crate::base::origin::Origin;
 use crate::token::mint::Token;
 
 use super::contract::{PAGE_URL_LENGTH_MAX, PARAMETER, path};
+use super::parameter::without_parameter;
 
 /// Why a text is no page URL of a site. It is for logs and tests; the visitor only sees the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,57 +221,6 @@ impl fmt::Debug for Location {
     }
 }
 
-/// What a request's query says in our parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parameter<'a> {
-    /// It is not there.
-    Absent,
-    /// It is there once, with this value, perhaps empty.
-    Once(&'a str),
-    /// It is there more than once: nobody can say which is meant.
-    Repeated,
-}
-
-/// Looks for our parameter.
-#[must_use]
-pub fn parameter(query: Option<&str>) -> Parameter<'_> {
-    let Some(query) = query else { return Parameter::Absent };
-    if !query.contains(PARAMETER) {
-        return Parameter::Absent;
-    }
-    let mut values = query.split('&').filter_map(value_of_ours);
-    match (values.next(), values.next()) {
-        (None, _) => Parameter::Absent,
-        (Some(value), None) => Parameter::Once(value),
-        (Some(_), Some(_)) => Parameter::Repeated,
-    }
-}
-
-fn value_of_ours(pair: &str) -> Option<&str> {
-    match pair.strip_prefix(PARAMETER)? {
-        "" => Some(""),
-        rest => rest.strip_prefix('='),
-    }
-}
-
-/// Path and query without our parameter. Every other byte stays where it was (rule R2).
-#[must_use]
-pub fn without_parameter(path_and_query: &str) -> Cow<'_, str> {
-    let Some((path, query)) = path_and_query.split_once('?') else { return Cow::Borrowed(path_and_query) };
-    if parameter(Some(query)) == Parameter::Absent {
-        return Cow::Borrowed(path_and_query);
-    }
-    let mut clean = String::with_capacity(path_and_query.len());
-    clean.push_str(path);
-    let mut separator = '?';
-    for pair in query.split('&').filter(|pair| value_of_ours(pair).is_none()) {
-        clean.push(separator);
-        clean.push_str(pair);
-        separator = '&';
-    }
-    Cow::Owned(clean)
-}
-
 /// The bytes that may stand in a URL's path, query or fragment: printable ASCII less space, `"`, `<`, `>`, `\` and
 /// `` ` ``, which browsers encode themselves.
 fn is_url_byte(byte: u8) -> bool {
@@ -314,6 +264,7 @@ fn encode_non_ascii(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::parameter::{Parameter, parameter};
 
     fn shop() -> Origin {
         Origin::parse("https://shop.example").unwrap()
@@ -332,23 +283,6 @@ mod tests {
             assert_eq!(back.clean().path_and_query(), page);
             assert_eq!(url.clean().path_and_query(), page);
         }
-    }
-
-    #[test]
-    fn r3_empty_and_repeated_parameters_are_seen() {
-        for (query, expected) in [
-            ("_tl", Parameter::Once("")),
-            ("_tl=", Parameter::Once("")),
-            ("x=1&_tl=&y", Parameter::Once("")),
-            ("_tl=a=b", Parameter::Once("a=b")),
-            ("_tl=a&_tl=b", Parameter::Repeated),
-            ("_tl&_tl", Parameter::Repeated),
-            ("x=_tl&_tlx", Parameter::Absent),
-        ] {
-            assert_eq!(parameter(Some(query)), expected, "{query}");
-        }
-        assert_eq!(without_parameter("/p?_tl=a&x=1&_tl=b&y&_tl"), "/p?x=1&y");
-        assert_eq!(without_parameter("/p?_tl"), "/p");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Our parameter: found, put in and taken out, and no other byte moved (rules R2, L6).
 
 use proptest::prelude::*;
-use throughline::domain::url::{Parameter, parameter, without_parameter};
+use throughline::domain::parameter::{Parameter, parameter, without_parameter};
 
 /// Whether a pair is ours, in other words than the code's: the name before the first `=` is `_tl`.
 fn is_ours(pair: &str) -> bool {

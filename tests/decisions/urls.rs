@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use throughline::base::origin::Origin;
 use throughline::domain::contract::PAGE_URL_LENGTH_MAX;
-use throughline::domain::url::{LinkUrl, PageUrl, Parameter, parameter};
+use throughline::domain::parameter::{Parameter, parameter};
+use throughline::domain::url::{LinkUrl, PageUrl};
 use url::Url;
 
 use super::common::{learn, shop};

@@ -21,8 +21,9 @@ fn wrong_parameters(company: &Company, hop_cookie: &str) -> Vec<(&'static str, S
     let good = Bounce::good(hop_cookie);
     let once = |token: String| format!("x=1&_tl={token}");
     let mut forged = good.mint(company);
-    let last = if forged.ends_with('A') { "g" } else { "A" };
-    forged.replace_range(forged.len() - 10..forged.len() - 9, last);
+    let at = forged.len() - 10;
+    let other = if &forged[at..=at] == "A" { "g" } else { "A" };
+    forged.replace_range(at..=at, other);
     let (head, tail) = forged.split_once('.').unwrap();
     vec![
         ("empty", "x=1&_tl=".into()),
