@@ -335,9 +335,9 @@ mod tests {
     }
 
     #[test]
-    fn l1_links_elsewhere_are_refused() {
+    fn l1_l4_links_elsewhere_or_of_another_kind_are_refused() {
         for text in [
-            "", "/p", "//shop.example/p", "mailto:a@shop.example", "javascript:alert(1)", "https://evil.example/", "http://shop.example/",
+            "", "/p", "//shop.example/p", "mailto:a@shop.example", "tel:+123", "javascript:alert(1)", "#f", "https://evil.example/", "http://shop.example/",
             "https://shop.example:444/", "https://shop.example.evil.example/", "https://shop.example@evil.example/", "https://user@shop.example/",
             "https://SHOP.example/", "https://shop.example\\@evil.example/", "https://shop.example/\\evil.example", "https://shop.example//evil.example",
             "https://shop.example/p#a b", "https://shop.example/p\r\nSet-Cookie: x", "https:/shop.example/", "https:shop.example/",
