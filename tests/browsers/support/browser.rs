@@ -34,18 +34,12 @@ impl Browser {
             .connect(driver.url())
             .await
             .unwrap_or_else(|e| panic!("no {engine:?} session: {e}\n{}", driver.log_tail()));
-        let browser = Browser {
-            engine,
-            client,
-            driver,
-        };
+        let browser = Browser { engine, client, driver };
         if options.gpc && engine == Engine::Chromium {
             // Chromium has no such setting of its own; extensions add the header in this place.
             browser.devtools("Network.enable", json!({})).await;
             let headers = json!({ "headers": { "Sec-GPC": "1" } });
-            browser
-                .devtools("Network.setExtraHTTPHeaders", headers)
-                .await;
+            browser.devtools("Network.setExtraHTTPHeaders", headers).await;
         }
         browser
     }
@@ -86,22 +80,18 @@ impl Browser {
 
     /// Marks the page, so that its successor can be told from it.
     async fn mark_page(&self) {
-        self.script("(document.documentElement.dataset.seen = 'yes')")
-            .await;
+        self.script("(document.documentElement.dataset.seen = 'yes')").await;
     }
 
     async fn leave_marked_page(&self, how: &str) {
         let left = format!("{SHOWN} && !document.documentElement.dataset.seen");
-        self.until(&format!("{how} to lead to another page"), &left)
-            .await;
+        self.until(&format!("{how} to lead to another page"), &left).await;
     }
 
     /// Clicks a link and waits until the page at exactly its address has loaded, query, fragment
     /// and all. Returns that address.
     pub(crate) async fn follow(&self, selector: &str) -> String {
-        let href = self
-            .text(&format!("document.querySelector('{selector}').href"))
-            .await;
+        let href = self.text(&format!("document.querySelector('{selector}').href")).await;
         self.leave_by(selector).await;
         self.arrive(&href).await;
         href
@@ -154,14 +144,8 @@ impl Browser {
     /// Opens each of `urls` in a tab of its own, all in one breath, and turns to none of them.
     pub(crate) async fn open_tabs(&self, urls: &[&str]) -> Vec<Tab> {
         let before = must(self.client.windows().await, "listing the tabs");
-        let opening: String = urls
-            .iter()
-            .map(|url| format!("window.open({url:?});"))
-            .collect();
-        must(
-            self.client.execute(&opening, Vec::new()).await,
-            "opening tabs",
-        );
+        let opening: String = urls.iter().map(|url| format!("window.open({url:?});")).collect();
+        must(self.client.execute(&opening, Vec::new()).await, "opening tabs");
         let tabs = eventually("the tabs to open", async || {
             let mut tabs = self.client.windows().await.ok()?;
             tabs.retain(|tab| !before.contains(tab));
@@ -172,24 +156,14 @@ impl Browser {
 
     /// Turns to a tab and waits until it shows a page.
     pub(crate) async fn turn_to(&self, tab: &Tab) {
-        must(
-            self.client.switch_to_window(tab.0.clone()).await,
-            "turning to a tab",
-        );
+        must(self.client.switch_to_window(tab.0.clone()).await, "turning to a tab");
         self.until("the tab to show a page", SHOWN).await;
     }
 
     /// What a failure message needs to know of the page: engine, address, the source's beginning.
     pub(crate) async fn describe(&self) -> String {
-        let url = self
-            .client
-            .execute("return location.href", Vec::new())
-            .await;
-        let source = self
-            .client
-            .source()
-            .await
-            .unwrap_or_else(|e| format!("(no source: {e})"));
+        let url = self.client.execute("return location.href", Vec::new()).await;
+        let source = self.client.source().await.unwrap_or_else(|e| format!("(no source: {e})"));
         let start: String = source.chars().take(500).collect();
         format!("engine: {:?}\nurl: {url:?}\nsource: {start}", self.engine)
     }

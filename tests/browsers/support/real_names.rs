@@ -36,37 +36,19 @@ impl RealNames {
         let folder = TempDir::new().expect("a temporary directory");
         let port = free_port();
         let path = folder.path();
-        let Certificate {
-            authority,
-            certificate,
-            key,
-        } = certificate_for(&NAMES);
+        let Certificate { authority, certificate, key } = certificate_for(&NAMES);
         write(path, "authority.pem", &authority);
         write(path, "tls.pem", &certificate);
         write(path, "tls.key", &key);
         fs::create_dir(path.join("pages")).expect("a directory of pages");
-        write(
-            path,
-            "pages/index.html",
-            "<!doctype html><title>A page</title><h1>A page</h1>",
-        );
+        write(path, "pages/index.html", "<!doctype html><title>A page</title><h1>A page</h1>");
         configure(path, port);
 
         let mut command = binary();
-        command
-            .arg("serve")
-            .arg("--config")
-            .arg(path.join("throughline.toml"));
+        command.arg("serve").arg("--config").arg(path.join("throughline.toml"));
         let process = Process::spawn(&mut command);
-        eventually("throughline serve to listen", async || {
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
-        })
-        .await;
-        RealNames {
-            port,
-            process,
-            _folder: folder,
-        }
+        eventually("throughline serve to listen", async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()).await;
+        RealNames { port, process, _folder: folder }
     }
 }
 
@@ -80,31 +62,19 @@ impl Logs for RealNames {
 fn configure(folder: &Path, port: u16) {
     let mut init = binary();
     init.args(["init", "--primary", BRAND, "--site", SHOP, "--site", LEARN]);
-    init.args(["--consent", "implied"])
-        .arg("--folder")
-        .arg(folder);
+    init.args(["--consent", "implied"]).arg("--folder").arg(folder);
     let output = init.output().expect("the program under test");
-    assert!(
-        output.status.success(),
-        "init: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "init: {}", String::from_utf8_lossy(&output.stderr));
 
     let file = folder.join("throughline.toml");
     let mut text = fs::read_to_string(&file).expect("what init has written");
     for (written, wanted) in [
         ("127.0.0.1:8400", format!("127.0.0.1:{port}")),
-        (
-            "# tls_certificate = \"cert.pem\"",
-            "tls_certificate = \"tls.pem\"".into(),
-        ),
+        ("# tls_certificate = \"cert.pem\"", "tls_certificate = \"tls.pem\"".into()),
         ("# tls_key = \"key.pem\"", "tls_key = \"tls.key\"".into()),
         ("consent = ", "files = \"pages\"\nconsent = ".into()),
     ] {
-        assert!(
-            text.contains(written),
-            "init no longer writes {written}:\n{text}"
-        );
+        assert!(text.contains(written), "init no longer writes {written}:\n{text}");
         text = text.replace(written, &wanted);
     }
     let resolve = NAMES.map(|name| format!("{name:?} = \"127.0.0.1:{port}\""));
