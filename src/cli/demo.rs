@@ -122,7 +122,8 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
             ca_file: None,
             resolve: HashMap::new(),
             probe_interval: Duration::from_secs(1),
-            probe_timeout: Duration::from_millis(500),
+            // A laptop that is busy with a browser is no broker that is down.
+            probe_timeout: Duration::from_secs(2),
         },
         limits: Limits { replay_entries: 100_000, workers: None },
         log_level: tracing::Level::INFO,

@@ -127,7 +127,9 @@ fn rotate(file: &Path, at_once: bool, now: UnixSeconds, random: &dyn Random, out
         writeln!(out, "their pages are served as ever, but visitors come without the ID.")?;
         writeln!(out, "Old keys count until the times above. If they were stolen, use a new file instead: throughline keys create")?;
     } else {
-        writeln!(out, "Every process of this site must have this file before {}.", time_text(plan.activate_at))?;
+        // Until a process has it, its JWKS lacks the key, and others keep that copy: a cache in between, then a satellite.
+        let by = UnixSeconds(plan.activate_at.0.saturating_sub(2 * JWKS_MAX_AGE.as_secs()));
+        writeln!(out, "Every process of this site must have this file before {}.", time_text(by))?;
         writeln!(out, "Nothing else is to be done: the times above come by themselves, and no token is refused.")?;
     }
     Ok(())

@@ -11,6 +11,9 @@ pub mod serve;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::base::clock::SystemClock;
 use crate::base::random::SystemRandom;
@@ -61,8 +64,11 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// Logs to standard error, one line an event, with what clients wrote escaped (rule A7).
+/// Logs to standard error, one line an event, with what clients wrote escaped (rule A7). The level is for our own events:
+/// at a low one, the libraries would write whole requests, with tokens and cookies in them (rule R8).
 fn log_to_stderr(level: tracing::Level) {
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let _ = tracing_subscriber::fmt().with_max_level(level).with_ansi(is_terminal).with_writer(std::io::stderr).try_init();
+    let ours = Targets::new().with_default(tracing::Level::WARN).with_target(env!("CARGO_CRATE_NAME"), level);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr);
+    let _ = tracing_subscriber::registry().with(lines).with(ours).try_init();
 }

@@ -63,15 +63,16 @@ pub const HOP_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A refusal of consent is remembered this long: as long as the longest cookie that browsers keep.
 pub const REFUSAL_LIFE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// A client that came back from a hop without cookies is remembered this long (rule S16).
+/// A client that began a hop without cookies and has not come back with any is remembered this long (rule S16).
 pub const BARE_CLIENT_SPAN: Duration = Duration::from_secs(600);
 
 /// The longest page URL that may go on a hop: with the longest token it stays under 8 KB (rule S14).
 pub const PAGE_URL_LENGTH_MAX: usize = 8192 - 2048 - 128;
 
-/// The longest that a page URL may be once it is percent-encoded in the hop's own query: with the longest two origins and
-/// everything else in it, that URL stays under 8 KB too (rule S14).
-pub const RETURN_LENGTH_MAX: usize = 8192 - 1024;
+/// The longest that a page URL may be once it is percent-encoded in the hop's own query. With it, the whole head of each
+/// redirect stays under 4 KB, which is what nginx's default buffer takes from a server behind it: a larger head would be a
+/// 502 in place of the page (the first law). This is stricter than rule S14's 8 KB.
+pub const RETURN_LENGTH_MAX: usize = 2560;
 
 /// The longest body that any endpoint of ours reads, in octets.
 pub const BODY_LENGTH_MAX: usize = 4096;

@@ -2,18 +2,21 @@
 //! run no navigation, so the first guard (rule S2) has stopped most of them already.
 
 /// Parts of user agents, lower case. General words first; they stop most.
-const NAMES: [&str; 34] = [
-    "bot", "crawl", "spider", "slurp", "preview", "scrap", "fetch", "monitor", "headless-check", "facebookexternalhit", "facebookcatalog",
-    "meta-external", "whatsapp", "telegram", "discord", "slack", "skypeuripreview", "embedly", "vkshare", "pinterest", "quora link",
-    "mediapartners", "adsbot", "lighthouse", "pagespeed", "gtmetrix", "pingdom", "uptimerobot", "curl/", "wget/", "python-", "go-http-client",
-    "java/", "libwww",
+const NAMES: [&str; 28] = [
+    "bot", "crawl", "spider", "slurp", "preview", "scrap", "facebookexternalhit", "facebookcatalog", "meta-external", "whatsapp/",
+    "skypeuripreview", "embedly", "vkshare", "quora link", "mediapartners", "lighthouse", "pagespeed", "gtmetrix", "pingdom", "uptime", "curl/",
+    "wget/", "python-", "go-http-client", "java/", "libwww", "feedfetcher", "axios/",
 ];
+
+/// What holds one of the names and is a person's browser all the same: a maker of phones.
+const PEOPLE: &str = "cubot";
 
 /// Whether a user agent calls itself a crawler, an unfurler or a script. No user agent at all is no browser either.
 #[must_use]
 pub fn is_crawler(user_agent: Option<&str>) -> bool {
     let Some(user_agent) = user_agent else { return true };
     let lower = user_agent.to_ascii_lowercase();
+    let lower = if lower.contains(PEOPLE) { lower.replace(PEOPLE, "") } else { lower };
     NAMES.iter().any(|name| lower.contains(name))
 }
 

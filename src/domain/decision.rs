@@ -2,6 +2,8 @@
 //!
 //! [`decide`] answers with its reason. It is asked on every request of a site, so what most requests need comes first.
 
+use std::fmt;
+
 use crate::base::clock::UnixSeconds;
 
 use super::breaker::Circuit;
@@ -14,7 +16,7 @@ use super::site_cookie::{Identity, Reading, Source};
 use super::url::PageUrl;
 
 /// The facts of a request, as its headers say them. `http::facts` reads them.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Facts<'a> {
     /// Path and query, as they came.
     pub path_and_query: &'a str,
@@ -40,8 +42,15 @@ pub struct Facts<'a> {
     pub cookies: Reading,
     /// A hop cookie is there.
     pub has_hop_cookie: bool,
-    /// This client lately came back from a hop without cookies.
+    /// This client lately began a hop without cookies, and has not come back with any.
     pub is_bare_client: bool,
+}
+
+impl fmt::Debug for Facts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query may hold a token, and headers are a client's own words (rules R8, A7).
+        f.debug_struct("Facts").field("path", &self.path()).field("cookies", &self.cookies).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Facts<'a> {

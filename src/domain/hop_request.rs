@@ -72,9 +72,9 @@ impl HopRequest {
     }
 }
 
-/// Whether a hop can be asked for in a URL that stays under 8 KB (rule S14). An escape in the page's URL is escaped once
-/// more on its way to the broker; where that makes it too long, a server in front of the broker might answer 414 in place
-/// of the page (the first law).
+/// Whether a hop can be asked for in a URL that every server on the way takes (rule S14). An escape in the page's URL is
+/// escaped once more on its way to the broker; where that makes it too long, a server in front might answer 414 or 502 in
+/// place of the page (the first law).
 #[must_use]
 pub fn fits(page: &PageUrl) -> bool {
     let encoded: usize = page.as_str().bytes().map(|byte| if is_unreserved(byte) { 1 } else { 3 }).sum();

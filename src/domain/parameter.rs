@@ -1,11 +1,12 @@
 //! Our parameter in a query: found, and taken out without a trace (rules R2, R3).
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::contract::PARAMETER;
 
 /// What a request's query says in our parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Parameter<'a> {
     /// It is not there.
     Absent,
@@ -13,6 +14,18 @@ pub enum Parameter<'a> {
     Once(&'a str),
     /// It is there more than once: nobody can say which is meant.
     Repeated,
+}
+
+impl fmt::Debug for Parameter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The value may be a token (rule R8).
+        f.write_str(match self {
+            Self::Absent => "Absent",
+            Self::Once("") => "Once(empty)",
+            Self::Once(_) => "Once(..)",
+            Self::Repeated => "Repeated",
+        })
+    }
 }
 
 /// Looks for our parameter.

@@ -51,14 +51,18 @@ pub fn arrive(
         return Err(Refusal::Token(TokenRefusal::WrongParty));
     }
     let siblings = satellite.siblings.load();
-    let Some((issuer, verifier)) = siblings.verifier(&unverified, &served.site.origin) else {
+    let referrer = referrer_origin(headers);
+    if unverified.kind() == TokenKind::Link && referrer.and_then(|origin| siblings.origin(origin)).is_none() {
+        return Err(Refusal::WrongReferrer);
+    }
+    let Some((issuer, verifier)) = siblings.verifier(&unverified, referrer, &served.site.origin) else {
         // It may be a key that was published since the last fetch: fetch again, for the next visitor (rule K2).
         satellite.unknown_key.notify_one();
         return Err(Refusal::Token(TokenRefusal::UnknownKey));
     };
     let verified = unverified.verify(&verifier, now).map_err(Refusal::Token)?;
     let flow = env.cookies.flow(headers, verified.flow());
-    arrival::check(&verified, issuer, flow, referrer_origin(headers))?;
+    arrival::check(&verified, issuer, flow, referrer)?;
     // Last of all, so that nobody can use up a token that was not theirs to use.
     if satellite.replay.claim(verified.replay_key(), env.clock.uptime()) != Claim::First {
         return Err(Refusal::Replayed);

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use crate::base::random::random_bytes;
+use crate::domain::breaker::Circuit;
 use crate::domain::contract::path;
 use crate::domain::hop_request::HopRequest;
 use crate::http::answer::{Refusal, json};
@@ -66,6 +67,9 @@ pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
     let now = env.clock.now();
     let facts = facts(request.method(), path::EXCHANGE, request.headers(), &env.cookies, site, now);
     let Some(basis) = facts.standing(site).basis() else { return NO_CONSENT.json() };
+    if satellite.breaker.circuit() != Circuit::Closed {
+        return UNAVAILABLE.json();
+    }
     let Ok(secret) = random_bytes(&*env.random).map(FlowSecret::new) else { return UNAVAILABLE.json() };
     let query = HopRequest { flow: secret.flow(), issued_at: now, basis, page: None }.sign(&satellite.primary, &site.origin, &site.hop_key);
     let whoami = format!("{}{}?{query}", satellite.primary, path::WHOAMI);

@@ -80,7 +80,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
             }
             Page::Serve(Served::plain(visitor(identity, standing)))
         }
-        Decision::Start(page) => request.start(page).unwrap_or_else(|NoRandomness| request.serve_without("no_randomness")),
+        Decision::Start(page) => request.start(page, client).unwrap_or_else(|NoRandomness| request.serve_without("no_randomness")),
         Decision::Consume => request.consume(client),
         Decision::Probe => {
             request.tell(Step::Page, "probe", None);
@@ -121,49 +121,56 @@ impl Request<'_> {
     }
 
     /// Sends the visitor on a hop. The ID cookie notes the attempt for a day (rule S12), the hop cookie binds it to this
-    /// browser for two minutes.
-    fn start(&self, page: PageUrl) -> Result<Page, NoRandomness> {
+    /// browser for two minutes. A client without cookies is noted until it comes back with them: were it to come back with
+    /// neither cookies nor our parameter, which some protections take out, it would otherwise go round (rule S16).
+    fn start(&self, page: PageUrl, client: impl Fn() -> u128) -> Result<Page, NoRandomness> {
         let Some(basis) = self.standing.basis() else { return Ok(self.serve_without(Reason::NoConsent.code())) };
         let secret = FlowSecret::new(random_bytes(&*self.env.random)?);
         let request = HopRequest { flow: secret.flow(), issued_at: self.now, basis, page: Some(page) };
         let query = request.sign(&self.satellite.primary, &self.served.site.origin, &self.served.site.hop_key);
         let state = SiteState { hop_begun: Some(self.now), ..self.facts.cookies.state };
         let cookies = [self.env.cookies.set_hop(&secret), self.set_id(&state)].into_iter().flatten();
+        if !self.facts.keeps_cookies() {
+            self.satellite.bare_clients.claim(client(), self.env.clock.uptime());
+        }
         self.tell(Step::Start, "start", Some(request.flow));
         Ok(Page::Answer(redirect(Redirect::Start, Location::hop(&self.satellite.primary, &query), cookies)))
     }
 
     /// Uses up a token, or whatever else stands in our parameter.
     fn consume(&self, client: impl Fn() -> u128) -> Page {
-        let query = self.facts.query();
         let state = &self.facts.cookies.state;
-        let outcome = match parameter(query) {
+        let outcome = match parameter(self.facts.query()) {
             Parameter::Once(token) if !token.is_empty() && is_early_data(&self.head.headers) => return Page::Answer(TOO_EARLY.page()),
             Parameter::Once(token) => arrive(self.satellite, self.env, self.served, &self.head.headers, token, state, self.standing),
             Parameter::Absent | Parameter::Repeated => Err(ArrivalRefusal::Repeated),
         };
         let clean = without_parameter(self.facts.path_and_query).into_owned();
-        let (cookies, keeps_cookies) = match &outcome {
-            Ok(arrived) => {
-                self.tell(Step::Arrival, arrived.code, arrived.flow);
+        let page = PageUrl::on(&self.served.site.origin, &clean);
+        let (code, flow) = outcome.map_or_else(|refusal| (refusal.code(), None), |arrived| (arrived.code, arrived.flow));
+        self.tell(Step::Arrival, code, flow);
+        if self.facts.keeps_cookies() {
+            self.satellite.bare_clients.remove(client(), self.env.clock.uptime());
+        }
+        match (outcome, page) {
+            (Ok(arrived), Ok(page)) => {
                 let over = arrived.flow.and_then(|_| self.env.cookies.clear_hop());
-                ([self.set_id(&arrived.state), over], true)
+                let cookies = [self.set_id(&arrived.state), over].into_iter().flatten();
+                Page::Answer(redirect(Redirect::Clean, page.into_location(), cookies))
             }
-            Err(refusal) => {
-                self.tell(Step::Arrival, refusal.code(), None);
-                ([None, None], self.facts.keeps_cookies())
-            }
-        };
-        match PageUrl::on(&self.served.site.origin, &clean) {
-            Ok(page) if keeps_cookies => Page::Answer(redirect(Redirect::Clean, page.into_location(), cookies.into_iter().flatten())),
-            // The page itself: a browser without cookies would come round again and again (rule R3). And if it is here
-            // because of a hop, leave it alone for a while (rule S16).
-            _ => {
+            (Err(_), Ok(page)) if self.facts.keeps_cookies() => Page::Answer(redirect(Redirect::Clean, page.into_location(), None)),
+            // The page itself. A browser without cookies would come round again and again (rule R3): leave it alone for a
+            // while, and find out whether it keeps any (rule S16).
+            (Err(_), _) => {
                 self.satellite.bare_clients.claim(client(), self.env.clock.uptime());
-                let probe = self.standing.basis().and_then(|_| self.set_id(&SiteState::default())).filter(|_| !keeps_cookies);
+                let probe = self.standing.basis().and_then(|_| self.set_id(&SiteState::default())).filter(|_| !self.facts.keeps_cookies());
                 let known = state.identity.filter(|_| self.standing.basis().is_some());
-                let served = Served::plain(visitor(known, self.standing));
-                Page::Serve(Served { cookie: probe, clean: Some(clean), ..served })
+                Page::Serve(Served { cookie: probe, clean: Some(clean), ..Served::plain(visitor(known, self.standing)) })
+            }
+            // No redirect can lead to this URL, but the token has been used up: the ID goes with the page.
+            (Ok(arrived), Err(_)) => {
+                let served = Served::plain(visitor(arrived.state.identity, self.standing));
+                Page::Serve(Served { cookie: self.set_id(&arrived.state), is_personal: true, clean: Some(clean), ..served })
             }
         }
     }

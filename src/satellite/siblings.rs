@@ -12,7 +12,7 @@ use crate::token::verify::{UnverifiedToken, Verifier};
 pub struct Siblings {
     origins: HashMap<String, Origin>,
     broker_keys: HashMap<KeyId, PublicKey>,
-    link_keys: HashMap<KeyId, (Origin, PublicKey)>,
+    link_keys: HashMap<String, HashMap<KeyId, PublicKey>>,
     primary: Option<Origin>,
 }
 
@@ -23,19 +23,15 @@ impl Siblings {
         Self::new(primary, Vec::new(), Vec::new())
     }
 
-    /// The primary with its keys, and the sites with theirs. A key is named after itself, so no site can speak with
-    /// another's.
+    /// The primary with its keys, and the sites with theirs. Each site's keys are its own: one that publishes another's
+    /// takes nothing away from it.
     #[must_use]
     pub fn new(primary: &Origin, primary_keys: Vec<PublicKey>, sites: Vec<(Origin, Vec<PublicKey>)>) -> Self {
         let origins = sites.iter().map(|(origin, _)| origin).chain([primary]).map(|origin| (origin.to_string(), origin.clone())).collect();
-        let mut link_keys = HashMap::new();
-        for key in &primary_keys {
-            link_keys.insert(key.id(), (primary.clone(), key.clone()));
-        }
-        for (origin, keys) in sites {
-            link_keys.extend(keys.into_iter().map(|key| (key.id(), (origin.clone(), key))));
-        }
-        let broker_keys = primary_keys.into_iter().map(|key| (key.id(), key)).collect();
+        let by_id = |keys: Vec<PublicKey>| keys.into_iter().map(|key| (key.id(), key)).collect::<HashMap<_, _>>();
+        let broker_keys = by_id(primary_keys);
+        let own = (primary.to_string(), broker_keys.clone());
+        let link_keys = sites.into_iter().map(|(origin, keys)| (origin.to_string(), by_id(keys))).chain([own]).collect();
         Self { origins, broker_keys, link_keys, primary: Some(primary.clone()) }
     }
 
@@ -54,15 +50,19 @@ impl Siblings {
     /// The keys of one site, or none.
     #[must_use]
     pub fn keys_of(&self, origin: &Origin) -> Vec<PublicKey> {
-        self.link_keys.values().filter(|(of, _)| of == origin).map(|(_, key)| key.clone()).collect()
+        self.link_keys.get(origin.as_str()).map(|keys| keys.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// Who may have issued `token` for `audience`, ready to verify it. Only the broker issues bounce tokens.
+    /// Who may have issued `token` for `audience`, ready to verify it. Only the broker issues bounce tokens, and a link
+    /// token can only be from the site that `referrer` says led here (rule L2).
     #[must_use]
-    pub fn verifier(&self, token: &UnverifiedToken<'_>, audience: &Origin) -> Option<(&Origin, Verifier)> {
+    pub fn verifier(&self, token: &UnverifiedToken<'_>, referrer: Option<&str>, audience: &Origin) -> Option<(&Origin, Verifier)> {
         let (issuer, key) = match token.kind() {
             TokenKind::Bounce => (self.primary.as_ref()?, self.broker_keys.get(&token.key_id())?),
-            TokenKind::Link => self.link_keys.get(&token.key_id()).map(|(origin, key)| (origin, key))?,
+            TokenKind::Link => {
+                let issuer = self.origin(referrer?)?;
+                (issuer, self.link_keys.get(issuer.as_str())?.get(&token.key_id())?)
+            }
         };
         Some((issuer, Verifier::new(issuer, key.clone(), audience)))
     }

@@ -61,6 +61,13 @@ impl RecentSet {
         Claim::First
     }
 
+    /// Forgets `key`.
+    pub fn remove(&self, key: u128, uptime: Duration) {
+        let mut shard = self.shard(key, uptime);
+        shard.young.remove(&key);
+        shard.old.remove(&key);
+    }
+
     /// Whether `key` was noted within the span, or a little longer ago.
     #[must_use]
     pub fn contains(&self, key: u128, uptime: Duration) -> bool {
@@ -168,6 +175,8 @@ mod tests {
         for number in 0..2000 {
             assert_ne!(set.claim(digest(number), SPAN), Claim::First, "{number} was noted or refused before");
         }
+        assert_eq!(set.claim(digest(1), SPAN * 4), Claim::First);
+        set.remove(digest(1), SPAN * 4);
         assert_eq!(set.claim(digest(1), SPAN * 4), Claim::First);
     }
 

@@ -13,11 +13,7 @@ const ASK_FIRST: &[&str] = &["--consent", "required"];
 async fn arrive_unasked(browser: &Browser, hosts: &Hosts) {
     browser.open(&hosts.news("/")).await;
     browser.follow("#to-shop").await;
-    assert_eq!(
-        browser.our_cookies().await,
-        [""; 0],
-        "set before the visitor agreed"
-    );
+    assert_eq!(browser.our_cookies().await, [""; 0], "set before the visitor agreed");
     assert_eq!(browser.me().await.consent, "unknown");
     served_without_id(browser).await;
 }
@@ -59,11 +55,7 @@ async fn c1_a_refusal_leaves_nothing_but_itself(engine: Engine) {
         assert_eq!(browser.me().await.consent, "denied");
         served_without_id(browser).await;
         let kept = browser.our_cookies().await;
-        assert_eq!(
-            kept,
-            ["throughline=denied"],
-            "more than the refusal is kept"
-        );
+        assert_eq!(kept, ["throughline=denied"], "more than the refusal is kept");
 
         never_hopped(browser).await;
         // Had there been a hop, the primary would have a master cookie now.

@@ -10,20 +10,10 @@ use crate::support::visit::visit;
 /// Asserts that `page` was fetched ahead, and that this left no trace on any company host.
 async fn fetched_without_trace(browser: &Browser, page: &str, hosts: &Hosts) {
     let requested = browser.requested().await;
-    assert!(
-        requested.iter().any(|url| url == page),
-        "never fetched, which proves nothing"
-    );
-    assert!(
-        !requested
-            .iter()
-            .any(|url| url.contains("/_throughline/hop")),
-        "a hop"
-    );
+    assert!(requested.iter().any(|url| url == page), "never fetched, which proves nothing");
+    assert!(!requested.iter().any(|url| url.contains("/_throughline/hop")), "a hop");
     let visited = [hosts.learn("/"), hosts.brand("/")];
-    let cookies = browser
-        .cookies_at(&visited.each_ref().map(String::as_str))
-        .await;
+    let cookies = browser.cookies_at(&visited.each_ref().map(String::as_str)).await;
     assert_eq!(cookies, [""; 0], "set by a prefetch");
 }
 

@@ -30,10 +30,7 @@ fn bait(hosts: &Hosts) -> Bait {
     let own_page: [(&str, &str); 2] = [("Cookie", &master), ("Sec-Fetch-Site", "same-origin")];
     let me = http::get(&hosts.brand("/_throughline/me"), &own_page).expect("the broker answers");
     let me: Value = serde_json::from_str(me.body.trim()).expect("JSON");
-    let visitor = me["visitor"]
-        .as_str()
-        .expect("the attacker's own ID")
-        .to_owned();
+    let visitor = me["visitor"].as_str().expect("the attacker's own ID").to_owned();
     Bait { url, visitor }
 }
 

@@ -10,17 +10,11 @@ use crate::support::visit::visit;
 
 /// The `go` link's tokenised target, fresh and unused: what the click would have led to.
 async fn captured_link(browser: &Browser) -> String {
-    let go = browser
-        .text("document.querySelector('#to-learn-go').href")
-        .await;
+    let go = browser.text("document.querySelector('#to-learn-go').href").await;
     let (page, cookies) = (browser.url().await, browser.cookie_header().await);
     let mut headers: Vec<(&str, &str)> = NAVIGATION.to_vec();
     headers.retain(|(name, _)| *name != "Sec-Fetch-Site");
-    headers.extend([
-        ("Sec-Fetch-Site", "same-origin"),
-        ("Referer", &page),
-        ("Cookie", &cookies),
-    ]);
+    headers.extend([("Sec-Fetch-Site", "same-origin"), ("Referer", &page), ("Cookie", &cookies)]);
     let response = http::get(&go, &headers).expect("the shop answers");
     let target = response.header("location").expect("a redirect").to_owned();
     assert!(target.contains("_tl="), "{target} carries no token");
@@ -42,18 +36,12 @@ async fn l2_a_link_carries_the_id_past_a_dead_broker(engine: Engine) {
         split.kill_broker();
 
         browser.leave_by("#to-learn-go").await;
-        browser
-            .arrive(&split.hosts.learn("/lessons?from=shop#intro"))
-            .await;
+        browser.arrive(&split.hosts.learn("/lessons?from=shop#intro")).await;
         let me = browser.me().await;
         assert_eq!(me.visitor, Some(visitor.clone()));
         assert_eq!(me.source.as_deref(), Some("link"));
         assert_eq!(browser.shown_visitor().await, visitor);
-        assert_eq!(
-            browser.history_length().await,
-            before + 1,
-            "one click, one history entry"
-        );
+        assert_eq!(browser.history_length().await, before + 1, "one click, one history entry");
     })
     .await;
 }
@@ -71,6 +59,8 @@ async fn l2_a_link_opened_from_elsewhere_gives_nothing(engine: Engine) {
         browser.open(&split.hosts.news("/")).await;
         browser.leave_for(&link).await;
         served_to_a_stranger(browser, &visitor).await;
+        // Typed in, from anywhere.
+        browser.open(&split.hosts.news("/")).await;
         browser.open(&link).await;
         served_to_a_stranger(browser, &visitor).await;
     })
@@ -88,11 +78,7 @@ async fn l2_t7_a_link_counts_once(engine: Engine) {
         split.hosts.eventually_hops(false).await;
 
         browser.leave_for(&link).await;
-        assert_eq!(
-            browser.me().await.visitor,
-            Some(visitor.clone()),
-            "the first time it counts"
-        );
+        assert_eq!(browser.me().await.visitor, Some(visitor.clone()), "the first time it counts");
 
         // Another person, to whom it was mailed, and who even comes from the right page.
         let other = Browser::start(engine, Options::default()).await;
@@ -102,11 +88,7 @@ async fn l2_t7_a_link_counts_once(engine: Engine) {
         other.close().await;
 
         browser.open(&link).await;
-        assert_eq!(
-            browser.me().await.visitor,
-            Some(visitor),
-            "and it takes nothing away"
-        );
+        assert_eq!(browser.me().await.visitor, Some(visitor), "and it takes nothing away");
     })
     .await;
 }

@@ -15,10 +15,7 @@ use crate::support::wait::eventually;
 const ACTED: Duration = Duration::from_secs(10);
 
 fn hasty() -> Options {
-    Options {
-        hasty_mitigations: true,
-        ..Options::default()
-    }
+    Options { hasty_mitigations: true, ..Options::default() }
 }
 
 async fn primary_cookies(browser: &Browser, hosts: &Hosts) -> Vec<String> {
@@ -31,28 +28,15 @@ async fn a_primary_that_nobody_uses_is_wiped_and_no_page_is_lost(engine: Engine)
         let hosts = demo.hosts;
         let visitor = first_visit(browser, &hosts).await;
         let shop = browser.url().await;
-        assert_ne!(
-            primary_cookies(browser, &hosts).await,
-            [""; 0],
-            "the hop has set it"
-        );
+        assert_ne!(primary_cookies(browser, &hosts).await, [""; 0], "the hop has set it");
 
         // The bounce counts once the visitor has gone on.
         browser.open(&hosts.news("/")).await;
-        eventually("the master cookie to be wiped", async || {
-            primary_cookies(browser, &hosts)
-                .await
-                .is_empty()
-                .then_some(())
-        })
-        .await;
+        eventually("the master cookie to be wiped", async || primary_cookies(browser, &hosts).await.is_empty().then_some(()))
+            .await;
 
         browser.open(&shop).await;
-        assert_eq!(
-            known_visitor(browser).await,
-            visitor,
-            "what a site has learned stays"
-        );
+        assert_eq!(known_visitor(browser).await, visitor, "what a site has learned stays");
         // The price: whoever has not been told of this visitor yet learns of a new one.
         browser.follow("#to-learn").await;
         assert_ne!(known_visitor(browser).await, visitor);
@@ -71,11 +55,7 @@ async fn a_primary_that_people_use_is_left_alone(engine: Engine) {
         browser.open(&hosts.news("/")).await;
 
         tokio::time::sleep(ACTED).await;
-        assert_ne!(
-            primary_cookies(browser, &hosts).await,
-            [""; 0],
-            "wiped all the same"
-        );
+        assert_ne!(primary_cookies(browser, &hosts).await, [""; 0], "wiped all the same");
         browser.open(&hosts.learn("/lessons")).await;
         assert_eq!(known_visitor(browser).await, visitor);
     })

@@ -15,43 +15,20 @@ async fn s15_r1_r2_one_id_on_all_hosts(engine: Engine) {
 
         // `follow` arrives only at exactly the link's address: query, fragment, and no `_tl`.
         let shop = browser.follow("#to-shop").await;
-        assert_eq!(
-            shop,
-            hosts.shop("/products?x=1&y=a%20b#reviews"),
-            "the demo's link"
-        );
+        assert_eq!(shop, hosts.shop("/products?x=1&y=a%20b#reviews"), "the demo's link");
         let visitor = known_visitor(browser).await;
         let referrer = browser.text("document.referrer").await;
-        assert!(
-            referrer.starts_with(&hosts.news("")),
-            "the outside referrer became {referrer}"
-        );
-        assert_eq!(
-            browser.history_length().await,
-            before + 1,
-            "one click, one history entry"
-        );
+        assert!(referrer.starts_with(&hosts.news("")), "the outside referrer became {referrer}");
+        assert_eq!(browser.history_length().await, before + 1, "one click, one history entry");
 
         let learn = browser.follow("#to-learn").await;
-        assert_eq!(
-            learn,
-            hosts.learn("/lessons?from=shop#intro"),
-            "the demo's link"
-        );
+        assert_eq!(learn, hosts.learn("/lessons?from=shop#intro"), "the demo's link");
         assert_eq!(known_visitor(browser).await, visitor);
-        assert_eq!(
-            browser.history_length().await,
-            before + 2,
-            "one click, one history entry"
-        );
+        assert_eq!(browser.history_length().await, before + 2, "one click, one history entry");
 
         browser.follow("#to-brand").await;
         assert_eq!(known_visitor(browser).await, visitor);
-        assert_eq!(
-            browser.history_length().await,
-            before + 3,
-            "one click, one history entry"
-        );
+        assert_eq!(browser.history_length().await, before + 3, "one click, one history entry");
     })
     .await;
 }
@@ -84,9 +61,7 @@ async fn r5_s12_two_tabs_at_once_share_the_id(engine: Engine) {
     visit(engine, Options::default(), &demo, async |browser| {
         let hosts = demo.hosts;
         browser.open(&hosts.news("/")).await;
-        let tabs = browser
-            .open_tabs(&[&hosts.shop("/products"), &hosts.shop("/about")])
-            .await;
+        let tabs = browser.open_tabs(&[&hosts.shop("/products"), &hosts.shop("/about")]).await;
         let mut visitors = Vec::new();
         for tab in &tabs {
             browser.turn_to(tab).await;

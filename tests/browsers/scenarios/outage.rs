@@ -22,10 +22,7 @@ async fn served_at_once(browser: &Browser) {
     let time = browser.load_time().await;
     assert!(time < AT_ONCE_MS, "the page took {time} ms");
     let me = browser.me().await;
-    assert!(
-        [None, Some("provisional")].contains(&me.source.as_deref()),
-        "{me:?}"
-    );
+    assert!([None, Some("provisional")].contains(&me.source.as_deref()), "{me:?}");
     assert_eq!(me.visitor.is_some(), me.source.is_some(), "{me:?}");
 }
 
@@ -41,11 +38,7 @@ async fn pages_outlive_a_broker_that_is(fault: Fault, engine: Engine) {
         }
         browser.reload().await;
         served_at_once(browser).await;
-        assert_eq!(
-            broker.hops(),
-            [""; 0],
-            "visitors were sent to a broken broker"
-        );
+        assert_eq!(broker.hops(), [""; 0], "visitors were sent to a broken broker");
     })
     .await;
 }
@@ -74,11 +67,7 @@ async fn a1_s13_a_killed_broker_costs_no_page_and_comes_back(engine: Engine) {
         split.kill_broker();
         tokio::time::sleep(NOTICED).await;
         browser.follow("#to-self").await;
-        assert_eq!(
-            known_visitor(browser).await,
-            visitor,
-            "an ID once given stays"
-        );
+        assert_eq!(known_visitor(browser).await, visitor, "an ID once given stays");
         browser.follow("#to-learn").await;
         served_at_once(browser).await;
         browser.open(&hosts.news("/")).await;
@@ -90,11 +79,7 @@ async fn a1_s13_a_killed_broker_costs_no_page_and_comes_back(engine: Engine) {
         // Without cookies at first (S16), with a provisional one (S10): two more pages at most.
         browser.leave_for(&hosts.learn("/lessons")).await;
         browser.leave_for(&hosts.learn("/lessons")).await;
-        assert_eq!(
-            known_visitor(browser).await,
-            visitor,
-            "recovery needs nobody's help"
-        );
+        assert_eq!(known_visitor(browser).await, visitor, "recovery needs nobody's help");
     })
     .await;
 }

@@ -17,11 +17,7 @@ pub(super) async fn known_visitor(browser: &Browser) -> String {
     assert_eq!(me.source.as_deref(), Some("broker"), "{me:?}");
     let visitor = me.visitor.expect("a source comes with an ID");
     assert!(is_uuid(&visitor), "{visitor} is no UUID");
-    assert_eq!(
-        browser.shown_visitor().await,
-        visitor,
-        "the application sees another ID"
-    );
+    assert_eq!(browser.shown_visitor().await, visitor, "the application sees another ID");
     visitor
 }
 
@@ -30,11 +26,7 @@ pub(super) async fn served_without_id(browser: &Browser) {
     served(browser).await;
     assert_eq!(browser.shown_visitor().await, "none");
     let me = browser.me().await;
-    assert_eq!(
-        (me.visitor.as_ref(), me.source.as_ref()),
-        (None, None),
-        "{me:?}"
-    );
+    assert_eq!((me.visitor.as_ref(), me.source.as_ref()), (None, None), "{me:?}");
 }
 
 /// Asserts that no page so far was reached by a hop, where the browser keeps a log of that. In the
@@ -42,10 +34,7 @@ pub(super) async fn served_without_id(browser: &Browser) {
 pub(super) async fn never_hopped(browser: &Browser) {
     if browser.engine == Engine::Chromium {
         let mut requested = browser.requested().await;
-        assert!(
-            !requested.is_empty(),
-            "the network log is empty, which proves nothing"
-        );
+        assert!(!requested.is_empty(), "the network log is empty, which proves nothing");
         requested.retain(|url| url.contains("/_throughline/hop"));
         assert_eq!(requested, [""; 0], "hops");
     }

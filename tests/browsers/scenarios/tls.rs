@@ -8,10 +8,7 @@ use crate::support::visit::visit;
 use crate::support::wait::eventually;
 
 fn real_names(server: &RealNames) -> Options {
-    Options {
-        real_names_at: Some(server.port),
-        ..Options::default()
-    }
+    Options { real_names_at: Some(server.port), ..Options::default() }
 }
 
 /// The visitor ID at `origin`, after at most a few reloads: the first probe of the broker may still
@@ -23,38 +20,24 @@ async fn visitor_at(browser: &Browser, origin: &str) -> String {
         if me.source.as_deref() != Some("broker") {
             browser.reload().await;
         }
-        me.visitor
-            .filter(|_| me.source.as_deref() == Some("broker"))
+        me.visitor.filter(|_| me.source.as_deref() == Some("broker"))
     });
     visitor.await
 }
 
-#[tokio::test]
-#[ignore = "`serve` reads no configuration yet; support/real_names.rs guesses its format"]
-async fn r1_one_id_in_host_cookies_over_tls_chromium() {
-    let engine = Engine::Chromium;
+async fn r1_one_id_in_host_cookies_over_tls(engine: Engine) {
     let server = RealNames::start().await;
     visit(engine, real_names(&server), &server, async |browser| {
         let visitor = visitor_at(browser, SHOP).await;
-        for (origin, host) in [
-            (SHOP, "shop.example"),
-            (LEARN, "learn.example"),
-            (BRAND, "www.brand.example"),
-        ] {
+        for (origin, host) in [(SHOP, "shop.example"), (LEARN, "learn.example"), (BRAND, "www.brand.example")] {
             assert_eq!(visitor_at(browser, origin).await, visitor, "at {origin}");
             assert_eq!(browser.url().await, format!("{origin}/"));
             let cookies = browser.cookies().await;
-            let cookie = cookies
-                .iter()
-                .find(|cookie| cookie.name() == "__Host-throughline");
+            let cookie = cookies.iter().find(|cookie| cookie.name() == "__Host-throughline");
             let cookie = cookie.unwrap_or_else(|| panic!("no cookie at {origin}"));
             assert_eq!(cookie.secure(), Some(true));
             assert_eq!(cookie.http_only(), Some(true));
-            assert!(
-                cookie
-                    .same_site()
-                    .is_some_and(|same_site| same_site.is_lax())
-            );
+            assert!(cookie.same_site().is_some_and(|same_site| same_site.is_lax()));
             assert_eq!(cookie.path(), Some("/"));
             // A leading dot would mean the subdomains too.
             assert_eq!(cookie.domain(), Some(host));
@@ -62,3 +45,4 @@ async fn r1_one_id_in_host_cookies_over_tls_chromium() {
     })
     .await;
 }
+in_engines!(r1_one_id_in_host_cookies_over_tls: chromium);

@@ -10,10 +10,7 @@ use crate::support::server::{Demo, Hosts};
 use crate::support::visit::visit;
 
 fn third_party_cookies(allowed: bool) -> Options {
-    Options {
-        third_party_cookies: Some(allowed),
-        ..Options::default()
-    }
+    Options { third_party_cookies: Some(allowed), ..Options::default() }
 }
 
 /// A page on learn that starts no hop (S7), for its script to try the other way.

@@ -17,19 +17,13 @@ pub(crate) fn certificate_for(names: &[&str]) -> Certificate {
     let issue = || -> Result<Certificate, rcgen::Error> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "An authority for one test");
+        params.distinguished_name.push(DnType::CommonName, "An authority for one test");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
 
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate()?;
         let certificate = CertificateParams::new(names)?.signed_by(&key, &authority)?;
-        Ok(Certificate {
-            authority: authority.pem(),
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        })
+        Ok(Certificate { authority: authority.pem(), certificate: certificate.pem(), key: key.serialize_pem() })
     };
     issue().expect("a certificate")
 }

@@ -18,6 +18,9 @@ pub(crate) struct Browser {
     driver: Driver,
 }
 
+/// A page has loaded, and not the blank one that Firefox shows for a moment between two processes.
+const SHOWN: &str = "document.readyState === 'complete' && location.protocol.startsWith('http')";
+
 /// One of the browser's tabs.
 pub(crate) struct Tab(fantoccini::wd::WindowHandle);
 
@@ -31,18 +34,12 @@ impl Browser {
             .connect(driver.url())
             .await
             .unwrap_or_else(|e| panic!("no {engine:?} session: {e}\n{}", driver.log_tail()));
-        let browser = Browser {
-            engine,
-            client,
-            driver,
-        };
+        let browser = Browser { engine, client, driver };
         if options.gpc && engine == Engine::Chromium {
             // Chromium has no such setting of its own; extensions add the header in this place.
             browser.devtools("Network.enable", json!({})).await;
             let headers = json!({ "headers": { "Sec-GPC": "1" } });
-            browser
-                .devtools("Network.setExtraHTTPHeaders", headers)
-                .await;
+            browser.devtools("Network.setExtraHTTPHeaders", headers).await;
         }
         browser
     }
@@ -55,34 +52,46 @@ impl Browser {
 
     /// Types `url` into the address bar. Fails on the browser's own error page.
     pub(crate) async fn open(&self, url: &str) {
+        self.mark_page().await;
         must(self.client.goto(url).await, &format!("opening {url}"));
-        self.settle().await;
+        // Firefox does not wait if only a fragment and a query differ.
+        self.leave_marked_page(url).await;
     }
 
     /// Clicks `selector`, whatever that leads to.
     pub(crate) async fn click(&self, selector: &str) {
+        // WebKitWebDriver scrolls to what it clicks and then clicks where it was before.
+        let scroll = format!(
+            "new Promise(done => {{ \
+             document.querySelector('{selector}').scrollIntoView({{ block: 'center' }}); \
+             requestAnimationFrame(() => requestAnimationFrame(() => done(1))) }})"
+        );
+        self.promise(&scroll).await;
         let element = must(self.client.find(Locator::Css(selector)).await, selector);
         must(element.click().await, &format!("clicking {selector}"));
     }
 
     /// Clicks `selector` and waits until another page has loaded.
     pub(crate) async fn leave_by(&self, selector: &str) {
-        self.script("(document.documentElement.dataset.seen = 'yes')")
-            .await;
+        self.mark_page().await;
         self.click(selector).await;
-        self.until(
-            &format!("{selector} to lead to another page"),
-            "document.readyState === 'complete' && !document.documentElement.dataset.seen",
-        )
-        .await;
+        self.leave_marked_page(selector).await;
+    }
+
+    /// Marks the page, so that its successor can be told from it.
+    async fn mark_page(&self) {
+        self.script("(document.documentElement.dataset.seen = 'yes')").await;
+    }
+
+    async fn leave_marked_page(&self, how: &str) {
+        let left = format!("{SHOWN} && !document.documentElement.dataset.seen");
+        self.until(&format!("{how} to lead to another page"), &left).await;
     }
 
     /// Clicks a link and waits until the page at exactly its address has loaded, query, fragment
     /// and all. Returns that address.
     pub(crate) async fn follow(&self, selector: &str) -> String {
-        let href = self
-            .text(&format!("document.querySelector('{selector}').href"))
-            .await;
+        let href = self.text(&format!("document.querySelector('{selector}').href")).await;
         self.leave_by(selector).await;
         self.arrive(&href).await;
         href
@@ -100,14 +109,13 @@ impl Browser {
 
     /// Waits until the page at exactly `url` has loaded.
     pub(crate) async fn arrive(&self, url: &str) {
-        let there = format!("document.readyState === 'complete' && location.href === {url:?}");
+        let there = format!("{SHOWN} && location.href === {url:?}");
         self.until(&format!("arriving at {url}"), &there).await;
     }
 
     /// Waits until whatever page is there has loaded.
     pub(crate) async fn settle(&self) {
-        self.until("the page to load", "document.readyState === 'complete'")
-            .await;
+        self.until("the page to load", SHOWN).await;
     }
 
     /// Waits until a JavaScript expression is true.
@@ -136,14 +144,8 @@ impl Browser {
     /// Opens each of `urls` in a tab of its own, all in one breath, and turns to none of them.
     pub(crate) async fn open_tabs(&self, urls: &[&str]) -> Vec<Tab> {
         let before = must(self.client.windows().await, "listing the tabs");
-        let opening: String = urls
-            .iter()
-            .map(|url| format!("window.open({url:?});"))
-            .collect();
-        must(
-            self.client.execute(&opening, Vec::new()).await,
-            "opening tabs",
-        );
+        let opening: String = urls.iter().map(|url| format!("window.open({url:?});")).collect();
+        must(self.client.execute(&opening, Vec::new()).await, "opening tabs");
         let tabs = eventually("the tabs to open", async || {
             let mut tabs = self.client.windows().await.ok()?;
             tabs.retain(|tab| !before.contains(tab));
@@ -154,25 +156,14 @@ impl Browser {
 
     /// Turns to a tab and waits until it shows a page.
     pub(crate) async fn turn_to(&self, tab: &Tab) {
-        must(
-            self.client.switch_to_window(tab.0.clone()).await,
-            "turning to a tab",
-        );
-        let shown = "document.readyState === 'complete' && location.protocol.startsWith('http')";
-        self.until("the tab to show a page", shown).await;
+        must(self.client.switch_to_window(tab.0.clone()).await, "turning to a tab");
+        self.until("the tab to show a page", SHOWN).await;
     }
 
     /// What a failure message needs to know of the page: engine, address, the source's beginning.
     pub(crate) async fn describe(&self) -> String {
-        let url = self
-            .client
-            .execute("return location.href", Vec::new())
-            .await;
-        let source = self
-            .client
-            .source()
-            .await
-            .unwrap_or_else(|e| format!("(no source: {e})"));
+        let url = self.client.execute("return location.href", Vec::new()).await;
+        let source = self.client.source().await.unwrap_or_else(|e| format!("(no source: {e})"));
         let start: String = source.chars().take(500).collect();
         format!("engine: {:?}\nurl: {url:?}\nsource: {start}", self.engine)
     }

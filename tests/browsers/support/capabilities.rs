@@ -51,14 +51,9 @@ fn chromium(options: Options, home: &Path) -> Value {
     ]
     .map(String::from)
     .to_vec();
-    args.push(format!(
-        "--user-data-dir={}",
-        home.join("profile").display()
-    ));
+    args.push(format!("--user-data-dir={}", home.join("profile").display()));
     if let Some(port) = options.real_names_at {
-        args.push(format!(
-            "--host-resolver-rules=MAP *.example 127.0.0.1:{port}"
-        ));
+        args.push(format!("--host-resolver-rules=MAP *.example 127.0.0.1:{port}"));
     }
     if options.hasty_mitigations {
         // WebDriver's own command for it, `run_bounce_tracking_mitigations`, reaches DevTools, where
@@ -71,14 +66,9 @@ fn chromium(options: Options, home: &Path) -> Value {
     }
     let mut prefs = Map::new();
     if options.cookies_blocked {
-        prefs.insert(
-            "profile.default_content_setting_values.cookies".into(),
-            json!(2),
-        );
+        prefs.insert("profile.default_content_setting_values.cookies".into(), json!(2));
     }
-    let third_party = options
-        .third_party_cookies
-        .or(options.hasty_mitigations.then_some(false));
+    let third_party = options.third_party_cookies.or(options.hasty_mitigations.then_some(false));
     if let Some(allowed) = third_party {
         let mode = if allowed { 0 } else { 1 };
         prefs.insert("profile.cookie_controls_mode".into(), json!(mode));
@@ -101,10 +91,7 @@ fn firefox(options: Options) -> Value {
     }
     if options.gpc {
         prefs.insert("privacy.globalprivacycontrol.enabled".into(), json!(true));
-        prefs.insert(
-            "privacy.globalprivacycontrol.functionality.enabled".into(),
-            json!(true),
-        );
+        prefs.insert("privacy.globalprivacycontrol.functionality.enabled".into(), json!(true));
     }
     json!({
         "browserName": "firefox",
@@ -118,10 +105,7 @@ fn firefox(options: Options) -> Value {
 
 fn webkit(options: Options) -> Value {
     // Without the second, `window.open` needs a click, which chromedriver and geckodriver waive.
-    let mut args = vec![
-        "--automation",
-        "--javascript-can-open-windows-automatically=true",
-    ];
+    let mut args = vec!["--automation", "--javascript-can-open-windows-automatically=true"];
     if options.cookies_blocked {
         args.push("--cookies-policy=never");
     }

@@ -68,17 +68,10 @@ impl Driver {
         let url = format!("http://127.0.0.1:{port}");
         let status = format!("{url}/status");
         eventually(&format!("{} to answer", engine.driver()), async || {
-            http::get(&status, &[])
-                .ok()
-                .filter(|response| response.status == 200)
+            http::get(&status, &[]).ok().filter(|response| response.status == 200)
         })
         .await;
-        Driver {
-            process,
-            _display: display,
-            home,
-            url,
-        }
+        Driver { process, _display: display, home, url }
     }
 
     /// Where the driver listens.
@@ -106,22 +99,12 @@ struct Display {
 impl Display {
     fn start() -> Display {
         // `-displayfd 1` makes the server choose a free number and print it when it is ready.
-        let process = Process::spawn(Command::new("Xvfb").args([
-            "-displayfd",
-            "1",
-            "-screen",
-            "0",
-            "1280x800x24",
-            "-nolisten",
-            "tcp",
-        ]));
+        let process =
+            Process::spawn(Command::new("Xvfb").args(["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"]));
         for _ in 0..100 {
             let log = process.log();
             if let Some(number) = log.lines().find(|line| line.parse::<u32>().is_ok()) {
-                return Display {
-                    name: format!(":{number}"),
-                    _process: process,
-                };
+                return Display { name: format!(":{number}"), _process: process };
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }

@@ -32,11 +32,7 @@ impl FakeBroker {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let closing = Arc::new(AtomicBool::new(false));
         if fault == Fault::Refuse {
-            return FakeBroker {
-                port: free_port(),
-                requests,
-                closing,
-            };
+            return FakeBroker { port: free_port(), requests, closing };
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port for the broker");
         let port = listener.local_addr().expect("its address").port();
@@ -50,11 +46,7 @@ impl FakeBroker {
                 thread::spawn(move || answer(stream, fault, &seen));
             }
         });
-        FakeBroker {
-            port,
-            requests,
-            closing,
-        }
+        FakeBroker { port, requests, closing }
     }
 
     /// Where it listens, or would.
@@ -64,15 +56,8 @@ impl FakeBroker {
 
     /// The visitors that were sent here: request lines of hops. There should be none.
     pub(crate) fn hops(&self) -> Vec<String> {
-        let requests = self
-            .requests
-            .lock()
-            .expect("no thread panics with the lock");
-        requests
-            .iter()
-            .filter(|line| line.contains("/_throughline/hop"))
-            .cloned()
-            .collect()
+        let requests = self.requests.lock().expect("no thread panics with the lock");
+        requests.iter().filter(|line| line.contains("/_throughline/hop")).cloned().collect()
     }
 }
 
@@ -89,9 +74,7 @@ fn answer(mut stream: TcpStream, fault: Fault, seen: &Mutex<Vec<String>>) {
     let read = stream.read(&mut buffer).unwrap_or(0);
     let request = String::from_utf8_lossy(&buffer[..read]).into_owned();
     let line = request.lines().next().unwrap_or_default().to_owned();
-    seen.lock()
-        .expect("no thread panics with the lock")
-        .push(line);
+    seen.lock().expect("no thread panics with the lock").push(line);
     if fault == Fault::Error500 {
         let body = "broken";
         let head = "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 6";

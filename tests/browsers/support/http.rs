@@ -12,14 +12,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a browser sends along when a person opens a page.
 pub(crate) const NAVIGATION: &[(&str, &str)] = &[
-    (
-        "User-Agent",
-        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    ),
-    (
-        "Accept",
-        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    ),
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
     ("Sec-Fetch-Dest", "document"),
     ("Sec-Fetch-Mode", "navigate"),
     ("Sec-Fetch-Site", "cross-site"),
@@ -39,16 +33,11 @@ pub(crate) struct Response {
 impl Response {
     /// The first header called `name` (in lower case).
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     fn is_whole(&self) -> bool {
-        let length = self
-            .header("content-length")
-            .and_then(|length| length.parse().ok());
+        let length = self.header("content-length").and_then(|length| length.parse().ok());
         length.is_some_and(|length: usize| self.body.len() >= length)
     }
 
@@ -56,27 +45,16 @@ impl Response {
     pub(crate) fn cookies(&self) -> String {
         let set = self.headers.iter().filter(|(name, _)| name == "set-cookie");
         let pairs = set.filter_map(|(_, value)| value.split(';').next());
-        pairs
-            .filter(|pair| !pair.ends_with('='))
-            .collect::<Vec<_>>()
-            .join("; ")
+        pairs.filter(|pair| !pair.ends_with('=')).collect::<Vec<_>>().join("; ")
     }
 }
 
 /// GETs `url` (`http://host:port/path`) from the loopback address, whatever the host.
 pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> io::Result<Response> {
-    let bad = || {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("not a demo URL: {url}"),
-        )
-    };
+    let bad = || io::Error::new(io::ErrorKind::InvalidInput, format!("not a demo URL: {url}"));
     let rest = url.strip_prefix("http://").ok_or_else(bad)?;
     let (authority, path) = rest.split_at(rest.find('/').ok_or_else(bad)?);
-    let port = authority
-        .rsplit_once(':')
-        .and_then(|(_, port)| port.parse().ok())
-        .ok_or_else(bad)?;
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).ok_or_else(bad)?;
     let path = path.split('#').next().unwrap_or(path);
 
     let mut request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n");
@@ -111,9 +89,5 @@ fn parse(text: &str) -> Option<Response> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    Some(Response {
-        status,
-        headers,
-        body: body.to_owned(),
-    })
+    Some(Response { status, headers, body: body.to_owned() })
 }

@@ -41,10 +41,7 @@ impl Browser {
             "const done = arguments[arguments.length - 1]; \
              Promise.resolve({expression}).then(v => done(JSON.stringify([v])), e => done(`${{e}}`))"
         );
-        match must(
-            self.client.execute_async(&script, Vec::new()).await,
-            expression,
-        ) {
+        match must(self.client.execute_async(&script, Vec::new()).await, expression) {
             Value::String(json) if json.starts_with('[') => unwrap(&json),
             refused => panic!("{expression} was refused: {refused}"),
         }
@@ -69,17 +66,12 @@ impl Browser {
 
     /// The number of entries in this tab's history.
     pub(crate) async fn history_length(&self) -> u64 {
-        self.script("history.length")
-            .await
-            .as_u64()
-            .expect("a number")
+        self.script("history.length").await.as_u64().expect("a number")
     }
 
     /// What `/_throughline/me` tells the page.
     pub(crate) async fn me(&self) -> Me {
-        let me = self
-            .promise("fetch('/_throughline/me').then(r => r.json())")
-            .await;
+        let me = self.promise("fetch('/_throughline/me').then(r => r.json())").await;
         let text = |name: &str| me[name].as_str().map(str::to_owned);
         Me {
             visitor: text("visitor"),
@@ -90,8 +82,7 @@ impl Browser {
 
     /// What the page itself shows, `none` or an ID: what the application was told.
     pub(crate) async fn shown_visitor(&self) -> String {
-        self.text("document.querySelector('#visitor').textContent.trim()")
-            .await
+        self.text("document.querySelector('#visitor').textContent.trim()").await
     }
 
     /// All cookies on this page's host, the HttpOnly ones too.
@@ -106,17 +97,13 @@ impl Browser {
             let name = cookie.name().trim_start_matches("__Host-");
             format!("{name}={}", cookie.value())
         });
-        named
-            .filter(|cookie| cookie.starts_with("throughline"))
-            .collect()
+        named.filter(|cookie| cookie.starts_with("throughline")).collect()
     }
 
     /// This host's cookies as a request sends them: `a=1; b=2`.
     pub(crate) async fn cookie_header(&self) -> String {
         let cookies = self.cookies().await;
-        let pairs = cookies
-            .iter()
-            .map(|cookie| format!("{}={}", cookie.name(), cookie.value()));
+        let pairs = cookies.iter().map(|cookie| format!("{}={}", cookie.name(), cookie.value()));
         pairs.collect::<Vec<_>>().join("; ")
     }
 }

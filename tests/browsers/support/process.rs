@@ -56,11 +56,7 @@ impl Drop for Process {
         let mut doomed = descendants(self.child.id());
         doomed.push(self.child.id());
         let pids = doomed.iter().map(u32::to_string);
-        let _ = Command::new("kill")
-            .arg("-KILL")
-            .args(pids)
-            .stderr(Stdio::null())
-            .status();
+        let _ = Command::new("kill").arg("-KILL").args(pids).stderr(Stdio::null()).status();
         let _ = self.child.wait();
     }
 }
@@ -76,12 +72,7 @@ fn descendants(root: u32) -> Vec<u32> {
     let mut family = vec![root];
     let mut next = 0;
     while let Some(&parent) = family.get(next) {
-        family.extend(
-            parents
-                .iter()
-                .filter(|(_, of)| *of == parent)
-                .map(|(pid, _)| *pid),
-        );
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
         next += 1;
     }
     family.split_off(1)

@@ -1,6 +1,7 @@
 //! `throughline serve` as in production: TLS, `*.example` names, one process for all of them.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -18,6 +19,9 @@ pub(crate) const SHOP: &str = "https://shop.example";
 /// Another.
 pub(crate) const LEARN: &str = "https://learn.example";
 
+/// Their names, without the scheme.
+const NAMES: [&str; 3] = ["www.brand.example", "shop.example", "learn.example"];
+
 /// The served sites.
 pub(crate) struct RealNames {
     /// Where they are on the loopback address.
@@ -27,43 +31,24 @@ pub(crate) struct RealNames {
 }
 
 impl RealNames {
-    /// Writes a configuration, keys, a certificate and a page, and serves them.
+    /// Does what an adopter does: `init`, a certificate, some pages, a few settings, `serve`.
     pub(crate) async fn start() -> RealNames {
         let folder = TempDir::new().expect("a temporary directory");
         let port = free_port();
         let path = folder.path();
-        let names = ["www.brand.example", "shop.example", "learn.example"];
-        let Certificate {
-            authority,
-            certificate,
-            key,
-        } = certificate_for(&names);
+        let Certificate { authority, certificate, key } = certificate_for(&NAMES);
         write(path, "authority.pem", &authority);
         write(path, "tls.pem", &certificate);
         write(path, "tls.key", &key);
         fs::create_dir(path.join("pages")).expect("a directory of pages");
-        write(
-            path,
-            "pages/index.html",
-            "<!doctype html><title>A page</title><h1>A page</h1>",
-        );
-        write(path, "throughline.toml", &configuration(path, port));
+        write(path, "pages/index.html", "<!doctype html><title>A page</title><h1>A page</h1>");
+        configure(path, port);
 
         let mut command = binary();
-        command
-            .arg("serve")
-            .arg("--config")
-            .arg(path.join("throughline.toml"));
+        command.arg("serve").arg("--config").arg(path.join("throughline.toml"));
         let process = Process::spawn(&mut command);
-        eventually("throughline serve to listen", async || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-        })
-        .await;
-        RealNames {
-            port,
-            process,
-            _folder: folder,
-        }
+        eventually("throughline serve to listen", async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()).await;
+        RealNames { port, process, _folder: folder }
     }
 }
 
@@ -73,41 +58,29 @@ impl Logs for RealNames {
     }
 }
 
-/// The one place that knows the configuration's format.
-fn configuration(folder: &Path, port: u16) -> String {
-    let folder = folder.display();
-    format!(
-        r#"
-profile = "production"
-listen = "127.0.0.1:{port}"
-pages = "{folder}/pages"
-keys = "{folder}/keys"
+/// Lets `init` write the configuration, and changes in it what this machine needs otherwise.
+fn configure(folder: &Path, port: u16) {
+    let mut init = binary();
+    init.args(["init", "--primary", BRAND, "--site", SHOP, "--site", LEARN]);
+    init.args(["--consent", "implied"]).arg("--folder").arg(folder);
+    let output = init.output().expect("the program under test");
+    assert!(output.status.success(), "init: {}", String::from_utf8_lossy(&output.stderr));
 
-[tls]
-certificate = "{folder}/tls.pem"
-key = "{folder}/tls.key"
-
-[primary]
-origin = "{BRAND}"
-consent = "implied"
-
-[[site]]
-origin = "{SHOP}"
-consent = "implied"
-
-[[site]]
-origin = "{LEARN}"
-consent = "implied"
-
-[client]
-authorities = "{folder}/authority.pem"
-
-[resolve]
-"www.brand.example" = "127.0.0.1:{port}"
-"shop.example" = "127.0.0.1:{port}"
-"learn.example" = "127.0.0.1:{port}"
-"#
-    )
+    let file = folder.join("throughline.toml");
+    let mut text = fs::read_to_string(&file).expect("what init has written");
+    for (written, wanted) in [
+        ("127.0.0.1:8400", format!("127.0.0.1:{port}")),
+        ("# tls_certificate = \"cert.pem\"", "tls_certificate = \"tls.pem\"".into()),
+        ("# tls_key = \"key.pem\"", "tls_key = \"tls.key\"".into()),
+        ("consent = ", "files = \"pages\"\nconsent = ".into()),
+    ] {
+        assert!(text.contains(written), "init no longer writes {written}:\n{text}");
+        text = text.replace(written, &wanted);
+    }
+    let resolve = NAMES.map(|name| format!("{name:?} = \"127.0.0.1:{port}\""));
+    let resolve = resolve.join(", ");
+    text += &format!("\n[outbound]\nca_file = \"authority.pem\"\nresolve = {{ {resolve} }}\n");
+    fs::write(&file, text).expect("the configuration");
 }
 
 fn write(folder: &Path, name: &str, text: &str) {

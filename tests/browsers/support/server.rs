@@ -39,11 +39,7 @@ impl Hosts {
     /// Waits until the secondaries send first-time visitors to the broker, or no longer do.
     pub(crate) async fn eventually_hops(self, expected: bool) {
         let page = self.shop("/products");
-        let what = if expected {
-            "hops to begin"
-        } else {
-            "hops to stop"
-        };
+        let what = if expected { "hops to begin" } else { "hops to stop" };
         eventually(what, async || {
             let response = http::get(&page, NAVIGATION).ok()?;
             ((response.status == 302) == expected).then_some(())
@@ -63,14 +59,8 @@ impl Demo {
     /// Starts `throughline demo` with further arguments, and waits until it is ready.
     pub(crate) async fn start(arguments: &[&str]) -> Demo {
         let port = free_port();
-        let hosts = Hosts {
-            port,
-            broker_port: port,
-        };
-        let demo = Demo {
-            hosts,
-            process: throughline(&["--port", &port.to_string()], arguments),
-        };
+        let hosts = Hosts { port, broker_port: port };
+        let demo = Demo { hosts, process: throughline(&["--port", &port.to_string()], arguments) };
         demo.answers(&hosts.brand("/_throughline/health")).await;
         demo.answers(&hosts.shop("/_throughline/health")).await;
         // Who must be asked first is never sent on a first visit, so there is nothing to wait for.
@@ -84,16 +74,8 @@ impl Demo {
     pub(crate) async fn without_broker(broker_port: u16) -> Demo {
         let port = free_port();
         let hosts = Hosts { port, broker_port };
-        let ports = [
-            "--port",
-            &port.to_string(),
-            "--broker-port",
-            &broker_port.to_string(),
-        ];
-        let demo = Demo {
-            hosts,
-            process: throughline(&ports, &[]),
-        };
+        let ports = ["--port", &port.to_string(), "--broker-port", &broker_port.to_string()];
+        let demo = Demo { hosts, process: throughline(&ports, &[]) };
         // Not a company host: those may well call themselves unready without their broker.
         demo.answers(&hosts.news("/")).await;
         demo
@@ -122,11 +104,7 @@ impl Split {
     /// Starts both, and waits until the secondaries trust the broker enough to send visitors.
     pub(crate) async fn start() -> Split {
         let demo = Demo::without_broker(free_port()).await;
-        let split = Split {
-            hosts: demo.hosts,
-            demo,
-            broker: Mutex::new(None),
-        };
+        let split = Split { hosts: demo.hosts, demo, broker: Mutex::new(None) };
         split.start_broker().await;
         split
     }
@@ -139,31 +117,20 @@ impl Split {
     /// Starts the broker (again), and waits until the secondaries have noticed.
     pub(crate) async fn start_broker(&self) {
         let Hosts { port, broker_port } = self.hosts;
-        let ports = [
-            "--port",
-            &port.to_string(),
-            "--broker-port",
-            &broker_port.to_string(),
-        ];
+        let ports = ["--port", &port.to_string(), "--broker-port", &broker_port.to_string()];
         *self.broker() = Some(throughline(&["--role", "broker"], &ports));
         answers(&self.hosts.brand("/_throughline/health"), self).await;
         self.hosts.eventually_hops(true).await;
     }
 
     fn broker(&self) -> MutexGuard<'_, Option<Process>> {
-        self.broker
-            .lock()
-            .expect("no test panics while it holds the lock")
+        self.broker.lock().expect("no test panics while it holds the lock")
     }
 }
 
 impl Logs for Split {
     fn log_tail(&self) -> String {
-        let broker = self
-            .broker()
-            .as_ref()
-            .map(Process::log_tail)
-            .unwrap_or_default();
+        let broker = self.broker().as_ref().map(Process::log_tail).unwrap_or_default();
         format!("{}\n{broker}", self.demo.log_tail())
     }
 }
@@ -180,12 +147,7 @@ pub(super) fn binary() -> Command {
 }
 
 async fn answers(url: &str, server: &impl Logs) {
-    let answers = async || {
-        http::get(url, &[])
-            .ok()
-            .filter(|r| r.status == 200)
-            .map(|_| ())
-    };
+    let answers = async || http::get(url, &[]).ok().filter(|r| r.status == 200).map(|_| ());
     for _ in 0..200 {
         if answers().await.is_some() {
             return;

@@ -29,38 +29,26 @@ pub(crate) trait Logs {
 
 /// Runs `scenario` in a fresh browser. If it panics, says where the browser then was and what the
 /// servers had logged, and panics on.
-pub(crate) async fn visit(
-    engine: Engine,
-    options: Options,
-    servers: &impl Logs,
-    scenario: impl AsyncFnOnce(&Browser),
-) {
+pub(crate) async fn visit(engine: Engine, options: Options, servers: &impl Logs, scenario: impl AsyncFnOnce(&Browser)) {
     let one_of_a_kind = match engine {
         Engine::Chromium => &CHROMIUM,
         Engine::Firefox => &FIREFOX,
         Engine::WebKit => &WEBKIT,
     };
     let _turn = one_of_a_kind.lock().await;
-    let _seat = AT_ONCE
-        .acquire()
-        .await
-        .expect("the semaphore is never closed");
+    let _seat = AT_ONCE.acquire().await.expect("the semaphore is never closed");
 
     let browser = Browser::start(engine, options).await;
     let outcome = {
         let limited = tokio::time::timeout(LIMIT, scenario(&browser));
         let mut running = pin!(limited);
         // A panic is caught so that the browser can still be asked what it shows.
-        poll_fn(
-            |context| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-                Ok(Poll::Pending) => Poll::Pending,
-                Ok(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
-                Ok(Poll::Ready(Err(_))) => {
-                    Poll::Ready(Err(Box::new("the scenario took too long") as _))
-                }
-                Err(panic) => Poll::Ready(Err(panic)),
-            },
-        )
+        poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+            Ok(Poll::Ready(Err(_))) => Poll::Ready(Err(Box::new("the scenario took too long") as _)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        })
         .await
     };
     if let Err(panic) = outcome {
