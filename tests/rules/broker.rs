@@ -6,7 +6,8 @@ use std::time::Duration;
 use throughline::base::clock::{Clock as _, ManualClock, SystemClock};
 
 use crate::sign::{encode, flow, hop_pairs, hop_url, now, signed, signed_for};
-use crate::support::browser::{Browser, Visit, origin};
+use crate::support::address::origin;
+use crate::support::browser::{Browser, Visit};
 use crate::support::company::Company;
 use crate::support::files::Setup;
 use crate::support::wire::Answer;

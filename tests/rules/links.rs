@@ -4,7 +4,8 @@ use throughline::base::id::VisitorId;
 
 use crate::lists::return_urls_refused;
 use crate::sign::encode;
-use crate::support::browser::{Browser, origin};
+use crate::support::address::origin;
+use crate::support::browser::Browser;
 use crate::support::company::Company;
 use crate::support::files::Setup;
 

@@ -2,7 +2,8 @@
 
 use crate::lists::return_urls_refused;
 use crate::sign::{encode, hop_pairs, hop_url, signed};
-use crate::support::browser::{Browser, origin};
+use crate::support::address::origin;
+use crate::support::browser::Browser;
 use crate::support::company::Company;
 use crate::support::files::Setup;
 use crate::support::wire::{self, Answer};

@@ -143,12 +143,12 @@ impl Company {
 
     /// The secondaries' port.
     pub(crate) fn port(&self) -> u16 {
-        super::browser::port(&self.shop)
+        super::address::port(&self.shop)
     }
 
     /// The primary's port.
     pub(crate) fn broker_port(&self) -> u16 {
-        super::browser::port(&self.brand)
+        super::address::port(&self.brand)
     }
 
     /// The origin of one of the three sites, by its short name.

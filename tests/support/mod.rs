@@ -3,6 +3,7 @@
 //! Not a test target: each target takes it in with `#[path = "../support/mod.rs"] mod support;`.
 #![allow(dead_code, reason = "each target that takes this in uses another part of it")]
 
+pub(crate) mod address;
 pub(crate) mod application;
 pub(crate) mod browser;
 pub(crate) mod company;
