@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    throughline::cli::run(throughline::cli::Arguments::parse())
+    throughline::cli::run(&throughline::cli::Args::parse())
 }

@@ -168,7 +168,11 @@ pub fn static_pages(node: &Arc<Node>, files: &[(String, PathBuf)], app: &mut web
     }
     let node = Arc::clone(node);
     app.default_service(web::to(move |request: actix_web::HttpRequest| {
-        let status = if node.site(request.head()).is_some() { StatusCode::NOT_FOUND } else { StatusCode::MISDIRECTED_REQUEST };
-        async move { HttpResponse::new(status) }
+        // With a body: of an answer without one, browsers make an error page of their own.
+        let (status, text) = match node.site(request.head()) {
+            Some(_) => (StatusCode::NOT_FOUND, "There is no such page on this site."),
+            None => (StatusCode::MISDIRECTED_REQUEST, "This host is none of the sites that are served here."),
+        };
+        async move { HttpResponse::build(status).body(text) }
     }));
 }

@@ -193,10 +193,9 @@ impl Node {
     /// Starts the background tasks on the calling thread's runtime: the watch over the broker, and over the key files.
     /// They end with the runtime.
     pub fn spawn_watches(self: &Arc<Self>, outbound: &Outbound, pace: Pace) {
-        if self.sites().any(|served| served.site.role == Role::Secondary) {
-            actix_web::rt::spawn(watch_health(Arc::clone(&self.satellite), outbound.clone(), pace));
-        }
-        // The primary's own `go` links need to know the other sites too.
+        // On a broker node too: the primary's own `go` links need to know the other sites, and the watch over those waits
+        // until the broker is well.
+        actix_web::rt::spawn(watch_health(Arc::clone(&self.satellite), outbound.clone(), pace));
         let clock = Arc::clone(&self.env.clock);
         actix_web::rt::spawn(watch_siblings(Arc::clone(&self.satellite), outbound.clone(), clock, pace));
         actix_web::rt::spawn(watch_key_files(Arc::clone(self)));

@@ -33,6 +33,10 @@ impl Origin {
     /// When it is not exactly an origin, is spelled otherwise than browsers spell it, or is plain http outside loopback.
     pub fn parse(text: &str) -> Result<Self, OriginMistake> {
         let mistake = |what: String| Err(OriginMistake(what));
+        // First, since every later message repeats the text, which may now hold a password.
+        if text.contains('@') {
+            return mistake("an origin has no user name or password; leave out everything up to and with the \"@\"".into());
+        }
         if text.contains('*') {
             return mistake(format!("{text:?} has a wildcard; write each origin out, such as \"https://shop.example\""));
         }
@@ -43,9 +47,6 @@ impl Origin {
         let Some(host) = url.host() else {
             return mistake(format!("{text:?} has no host; write an origin such as \"https://shop.example\""));
         };
-        if !url.username().is_empty() || url.password().is_some() {
-            return mistake("an origin has no user name or password; leave out everything up to and with the \"@\"".into());
-        }
         let canonical = url.origin().ascii_serialization();
         match url.scheme() {
             "https" => {}
@@ -60,11 +61,8 @@ impl Origin {
                 let undotted = canonical.replacen(domain, domain.trim_end_matches('.'), 1);
                 return mistake(format!("{text:?} ends its host with a dot; write {undotted:?}"));
             }
-            // The URL standard lets a host hold quotes, commas and semicolons. No name in the DNS has them, and here an
-            // origin goes into JSON, headers and policies as it is.
-            let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-            if !domain.split('.').all(is_label) {
-                return mistake(format!("{text:?} has a host that no site can have; it consists of letters, digits, \"-\" and dots"));
+            if !is_dns_name(domain) {
+                return mistake(format!("{text:?} has a host that no DNS name can be; one is of letters, digits, hyphens and dots"));
             }
         }
         if text != canonical {
@@ -113,6 +111,15 @@ impl Origin {
     }
 }
 
+/// Whether a host is what DNS carries (RFC 1123 section 2.1, and `_`, which is in use). The URL Standard lets `"`, `;` and
+/// `,` stand in a host; an origin is written as it is into JSON, into policies and into pages, so they must not.
+fn is_dns_name(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    domain.len() <= 253 && domain.split('.').all(is_label)
+}
+
 fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     match host {
         Host::Domain(name) => is_localhost_name(name.as_ref()),
@@ -152,6 +159,7 @@ mod tests {
         let six = Origin::parse("http://[::1]:8400").unwrap();
         assert_eq!((six.host(), six.port(), six.is_loopback()), ("[::1]", 8400, true));
         assert!(Origin::parse("https://xn--bcher-kva.example").is_ok());
+        assert!(Origin::parse("https://my_shop.example").is_ok());
     }
 
     #[test]
@@ -167,22 +175,25 @@ mod tests {
             ("https://bücher.example", "write \"https://xn--bcher-kva.example\""),
             ("https://user@shop.example", "user name"),
             ("https://user:pw@shop.example", "user name"),
+            ("https://user:pw@*.shop.example", "user name"),
+            ("https://user:pw@shop.example:port", "user name"),
             ("http://shop.example", "plain http"),
             ("http://localhost.shop.example", "plain http"),
             ("http://notlocalhost", "plain http"),
             ("https://shop.example.", "write \"https://shop.example\""),
             ("https://shop.example.:8443", "write \"https://shop.example:8443\""),
-            ("https://a\"b.example", "no site can have"),
-            ("https://a;b.example", "no site can have"),
-            ("https://a,b.example", "no site can have"),
-            ("https://a'b.example", "no site can have"),
-            ("https://shop..example", "no site can have"),
-            ("http://.localhost:8400", "no site can have"),
+            ("https://a\"b.example", "no DNS name"),
+            ("https://a;b.example", "no DNS name"),
+            ("https://a,b.example", "no DNS name"),
+            ("https://a'b.example", "no DNS name"),
+            ("http://.localhost:8400", "no DNS name"),
             ("ftp://shop.example", "scheme"),
             ("javascript:alert(1)", "no host"),
             ("shop.example", "not an origin"),
             ("", "not an origin"),
             (" https://shop.example", "write \"https://shop.example\""),
+            ("https://shop..example", "no DNS name"),
+            ("https://.example", "no DNS name"),
         ] {
             let message = Origin::parse(text).expect_err(text).to_string();
             assert!(message.contains(hint), "{text}: {message}");

@@ -4,6 +4,7 @@ mod pages;
 mod trail;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,11 @@ use std::time::Duration;
 use actix_web::web;
 
 use crate::app::launch::Launch;
-use crate::base::clock::{Clock as _, SystemClock, UnixSeconds};
+use crate::base::clock::{Clock, UnixSeconds};
 use crate::base::encoding::base64url;
 use crate::base::origin::Origin;
 use crate::base::secret::SiteSecret;
-use crate::config::{BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, ServedSite};
+use crate::config::{BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, ServedSite, consent_policy};
 use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::COOKIE_DAYS_DEFAULT;
 use crate::domain::site::{RegisteredSite, Role, Site, SkipList};
@@ -28,20 +29,20 @@ use trail::Trail;
 
 /// What `demo` is told.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// The port of all its hosts.
+pub struct DemoArgs {
+    /// The port of all its hosts
     #[arg(long, default_value_t = 8400)]
     port: u16,
-    /// The sites' consent policy.
+    /// The sites' consent policy
     #[arg(long, value_parser = consent_policy, default_value = "implied")]
     consent: ConsentPolicy,
-    /// Open the CORS route.
+    /// Open the CORS route
     #[arg(long)]
     whoami: bool,
-    /// Give the broker a port of its own, and leave it out of this process: then it can be stopped, to see what happens.
+    /// Give the broker a port of its own, and leave it out of this process: then it can be stopped, to see what happens
     #[arg(long)]
     broker_port: Option<u16>,
-    /// Which part to serve when the broker has a port of its own.
+    /// Which part to serve when the broker has a port of its own
     #[arg(long, value_enum, default_value_t = Part::Sites, requires = "broker_port")]
     role: Part,
 }
@@ -55,66 +56,66 @@ enum Part {
     Broker,
 }
 
-fn consent_policy(text: &str) -> Result<ConsentPolicy, String> {
-    let found = [ConsentPolicy::Required, ConsentPolicy::Implied].into_iter().find(|policy| policy.as_str() == text);
-    found.ok_or_else(|| "write required or implied".into())
-}
-
 /// Serves the demo until a signal ends it.
 ///
 /// # Errors
 /// When it cannot start.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    log_to_stderr(tracing::Level::INFO);
-    let broken = |failure: &dyn std::fmt::Display| Failure::Broken(failure.to_string());
-    let cast = Cast::new(arguments.port, arguments.broker_port.unwrap_or(arguments.port)).map_err(|mistake| broken(&mistake))?;
-    let config = config(arguments, &cast)?;
+pub fn run(args: &DemoArgs, clock: &dyn Clock, out: &mut dyn Write) -> Result<(), Failure> {
+    log_to_stderr(tracing::Level::WARN);
+    let cast = Cast::new(args.port, args.broker_port.unwrap_or(args.port)).map_err(Failure::fault)?;
+    let config = config(args, &cast, clock.now())?;
     let trail = Arc::new(Trail::new());
-    let launch = Launch::new(config, Arc::clone(&trail) as _).map_err(|failure| broken(&failure))?;
-    let stage = web::Data::new(pages::Stage { cast: cast.clone(), trail, node: Arc::clone(&launch.node), consent: arguments.consent });
+    let launch = Launch::new(config, Arc::clone(&trail) as _).map_err(Failure::mistake)?;
+    let stage = web::Data::new(pages::Stage { cast: cast.clone(), trail, node: Arc::clone(&launch.node), consent: args.consent });
     let serving = launch.run(
         move |app| {
             app.app_data(stage.clone()).default_service(web::to(pages::page));
         },
-        |_| announce(arguments, &cast),
+        |_| {
+            let _ = announce(args, &cast, out);
+        },
     );
-    actix_web::rt::System::new().block_on(serving).map_err(|failure| broken(&failure))
+    actix_web::rt::System::new().block_on(serving).map_err(Failure::mistake)
 }
 
-fn announce(arguments: &Arguments, cast: &Cast) {
-    println!("Throughline demo, consent {}. Open in a browser:", arguments.consent.as_str());
-    println!("  http://news.localhost:{}/    an outside site that links to the company's: begin here", arguments.port);
-    for (origin, what) in [(&cast.shop, "a secondary"), (&cast.learn, "another secondary"), (&cast.brand, "the primary, with the broker")] {
-        println!("  {origin}/    {what}");
+fn announce(args: &DemoArgs, cast: &Cast, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out, "Throughline demo, consent {}. Open in a browser:", args.consent.as_str())?;
+    for (origin, what) in [
+        (&cast.news, "an outside site that links to the company's: begin here"),
+        (&cast.shop, "a secondary"),
+        (&cast.learn, "another secondary"),
+        (&cast.brand, "the primary, with the broker"),
+    ] {
+        writeln!(out, "  {:<30} {what}", format!("{origin}/"))?;
     }
-    println!("Stop it with Ctrl-C.");
+    writeln!(out, "Stop it with Ctrl-C.")?;
+    out.flush()
 }
 
 /// The demo's configuration. Its secrets are made of the sites' names, so that two processes agree on them: they protect
 /// nothing, and the localhost profile takes no other hosts.
-fn config(arguments: &Arguments, cast: &Cast) -> Result<Config, Failure> {
-    let split = arguments.broker_port.is_some();
-    let (has_sites, has_broker) = (!split || arguments.role == Part::Sites, !split || arguments.role == Part::Broker);
-    let now = SystemClock::new().now();
+fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Failure> {
+    let split = args.broker_port.is_some();
+    let (has_sites, has_broker) = (!split || args.role == Part::Sites, !split || args.role == Part::Broker);
     let mut served = Vec::new();
     if has_broker {
-        served.push(served_site(&cast.brand, Role::Primary, arguments.consent, now)?);
+        served.push(served_site(&cast.brand, Role::Primary, args.consent, now)?);
     }
     if has_sites {
         for origin in [&cast.shop, &cast.learn] {
-            served.push(served_site(origin, Role::Secondary, arguments.consent, now)?);
+            served.push(served_site(origin, Role::Secondary, args.consent, now)?);
         }
     }
     let registered = [&cast.shop, &cast.learn].into_iter().map(|origin| {
         let (_, hop_key) = Site::keys(Role::Secondary, &secret(origin)?);
         Ok(RegisteredSite { origin: origin.clone(), hop_key, legacy_browsers: false })
     });
-    let port = if has_sites { arguments.port } else { cast.brand.port() };
+    let port = if has_sites { args.port } else { cast.brand.port() };
     Ok(Config {
         profile: Profile::Localhost,
         listen: Listen { addresses: loopback(port), tls: None, trusted_proxies: Vec::new() },
         primary: cast.brand.clone(),
-        broker: has_broker.then_some(BrokerConfig { whoami: arguments.whoami }),
+        broker: has_broker.then_some(BrokerConfig { whoami: args.whoami }),
         served,
         registered: if has_broker { registered.collect::<Result<_, Failure>>()? } else { Vec::new() },
         outbound: Outbound {
@@ -137,7 +138,7 @@ fn loopback(port: u16) -> Vec<SocketAddr> {
 }
 
 fn secret(origin: &Origin) -> Result<SiteSecret, Failure> {
-    SiteSecret::parse(&base64url(&digest("secret", origin))).ok_or_else(|| Failure::Broken("a digest makes no secret".into()))
+    SiteSecret::parse(&base64url(&digest("secret", origin))).ok_or_else(|| Failure::fault("a digest makes no secret"))
 }
 
 fn digest(what: &str, origin: &Origin) -> [u8; 32] {
@@ -150,7 +151,7 @@ fn digest(what: &str, origin: &Origin) -> [u8; 32] {
 fn served_site(origin: &Origin, role: Role, consent: ConsentPolicy, now: UnixSeconds) -> Result<ServedSite, Failure> {
     let (cookie_key, hop_key) = Site::keys(role, &secret(origin)?);
     let seed = Seed::new(digest("key", origin));
-    let key = SigningKey::from_seed(&seed).ok_or_else(|| Failure::Broken("a digest makes no key".into()))?;
+    let key = SigningKey::from_seed(&seed).ok_or_else(|| Failure::fault("a digest makes no key"))?;
     let plan = KeySet::first_key_plan(now);
     let keys = KeySet::new(vec![TimedKey { key, seed, publish_at: plan.publish_at, activate_at: plan.activate_at }]);
     let site = Site {
@@ -159,7 +160,7 @@ fn served_site(origin: &Origin, role: Role, consent: ConsentPolicy, now: UnixSec
         consent,
         honour_gpc: true,
         legacy_browsers: false,
-        skip: SkipList::new(&[]).map_err(Failure::Broken)?,
+        skip: SkipList::new(&[]).map_err(Failure::fault)?,
         cookie_life: Duration::from_secs(COOKIE_DAYS_DEFAULT * 86_400),
         cookie_key,
         hop_key,

@@ -11,23 +11,23 @@ use super::{Failure, log_to_stderr};
 
 /// What `serve` is told.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// The configuration file; `throughline init` makes one.
-    #[arg(long, default_value = "throughline.toml")]
+pub struct ServeArgs {
+    /// The configuration file; `throughline init` makes one
+    #[arg(long, default_value = "throughline.toml", value_name = "FILE")]
     config: PathBuf,
 }
 
-/// Serves until a signal ends it.
+/// Serves until a signal ends it. `env` looks up an environment variable.
 ///
 /// # Errors
 /// With every mistake in the configuration, or why it cannot start.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config, &|name| std::env::var(name).ok()).map_err(|report| Failure::Mistake(report.to_string()))?;
+pub fn run(args: &ServeArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure> {
+    let config = Config::load(&args.config, env)?;
     log_to_stderr(config.log_level);
-    let launch = Launch::new(config, Arc::new(Log)).map_err(|failure| Failure::Mistake(failure.to_string()))?;
+    let launch = Launch::new(config, Arc::new(Log)).map_err(Failure::mistake)?;
     let (node, files) = (Arc::clone(&launch.node), launch.files.clone());
     let pages = move |app: &mut actix_web::web::ServiceConfig| static_pages(&node, &files, app);
     let ready = |addresses: &[std::net::SocketAddr]| tracing::info!(?addresses, "listening");
     let serving = launch.run(pages, ready);
-    actix_web::rt::System::new().block_on(serving).map_err(|failure| Failure::Mistake(failure.to_string()))
+    actix_web::rt::System::new().block_on(serving).map_err(Failure::mistake)
 }

@@ -61,7 +61,8 @@ impl<'a> Files<'a> {
     pub(super) fn secret_env(&self, name: &str) -> Result<SiteSecret, String> {
         let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if SiteSecret::parse(name).is_some() || !letters || name.is_empty() {
-            return Err("not the name of an environment variable (not repeated here, it may be the secret); write one such as \"SHOP_SECRET\"".into());
+            // Not repeated: it may be the secret itself.
+            return Err("what stands here is no name of an environment variable; write one such as \"SHOP_SECRET\"".into());
         }
         let value = (self.env)(name).map(zeroize::Zeroizing::new);
         let value = value.ok_or_else(|| format!("the environment variable {name} is not set, or not UTF-8; set it before the start"))?;

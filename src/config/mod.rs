@@ -57,6 +57,15 @@ impl Profile {
             Self::Localhost => "localhost",
         }
     }
+
+    /// Reads the word.
+    ///
+    /// # Errors
+    /// With what to write instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let profile = [Self::Production, Self::Localhost].into_iter().find(|profile| profile.as_str() == text);
+        profile.ok_or_else(|| format!("{text:?} is not one; write \"production\" or \"localhost\""))
+    }
 }
 
 /// Everything that a process is told at its start.

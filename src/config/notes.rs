@@ -1,7 +1,7 @@
 //! Where the mistakes gather while a configuration is read, and the guess at what an unknown key was meant to be.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::report::{Mistake, Report};
@@ -14,7 +14,8 @@ const SIMILAR: f64 = 0.84;
 pub(super) struct Notes {
     line_ends: Vec<usize>,
     mistakes: RefCell<Vec<Mistake>>,
-    known: RefCell<BTreeSet<(&'static str, &'static str)>>,
+    /// By table and key, the key as it is written: `"level"`, `[log]`.
+    known: RefCell<BTreeMap<(&'static str, &'static str), String>>,
     unknown: RefCell<Vec<Unknown>>,
 }
 
@@ -37,14 +38,20 @@ impl Notes {
         self.line_ends.partition_point(|end| *end < span.start) + 1
     }
 
-    /// Notes a mistake.
+    /// Notes a mistake, on one line whatever the configuration's own texts hold.
     pub(super) fn mistake(&self, line: impl Into<Option<usize>>, what: impl Into<String>) {
-        self.mistakes.borrow_mut().push(Mistake { line: line.into(), what: what.into() });
+        let what = what.into().replace(char::is_control, " ");
+        self.mistakes.borrow_mut().push(Mistake { line: line.into(), what });
     }
 
     /// Notes that a table (as it is written in messages) may have a key.
     pub(super) fn known(&self, table: &'static str, key: &'static str) {
-        self.known.borrow_mut().insert((table, key));
+        self.known.borrow_mut().entry((table, key)).or_insert_with(|| format!("{key:?}"));
+    }
+
+    /// Notes that a table may have another below it, written as `name`.
+    pub(super) fn known_table(&self, table: &'static str, key: &'static str, name: &'static str) {
+        self.known.borrow_mut().insert((table, key), name.to_owned());
     }
 
     /// Notes a key that nothing asked for. What it was meant to be is guessed at the end, when every key is known.
@@ -65,21 +72,21 @@ impl Notes {
 
     fn guess(&self, table: &'static str, key: &str) -> String {
         let known = self.known.borrow();
-        let here = || known.iter().filter(|(place, _)| *place == table).map(|(_, name)| *name);
+        let here = || known.iter().filter(|((place, _), _)| *place == table);
         let plain = key.to_lowercase().replace('-', "_");
         let likeness = |name: &str| if name == plain { 1.0 } else { strsim::jaro_winkler(name, &plain) };
-        let nearest = here().map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, name)) = nearest.filter(|(score, _)| *score >= SIMILAR) {
-            return format!("did you mean {name:?}?");
+        let nearest = here().map(|((_, name), written)| (likeness(name), written)).max_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((_, written)) = nearest.filter(|(score, _)| *score >= SIMILAR) {
+            return format!("did you mean {written}?");
         }
         // A key below the wrong heading is TOML's usual trap: a table lasts until the next one begins.
-        if let Some((home, name)) = known.iter().find(|(_, name)| *name == plain) {
+        if let Some(((home, _), written)) = known.iter().find(|((_, name), _)| *name == plain) {
             return match *home {
-                "" => format!("{name:?} belongs above the first [table]"),
-                home => format!("{name:?} belongs in {home}"),
+                "" => format!("{written} belongs above the first [table]"),
+                home => format!("{written} belongs in {home}"),
             };
         }
-        format!("take it out, or use one of: {}", here().collect::<Vec<_>>().join(", "))
+        format!("take it out, or use one of: {}", here().map(|(_, written)| written.as_str()).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -101,12 +108,14 @@ mod tests {
         for (table, key) in [("", "profile"), ("[log]", "level"), ("[primary]", "cookie_days"), ("[primary]", "skip")] {
             notes.known(table, key);
         }
+        notes.known_table("", "site", "[[site]]");
         for (table, key, guess) in [
+            ("", "sites", "did you mean [[site]]?"),
             ("[primary]", "cookie_day", "did you mean \"cookie_days\"?"),
             ("[primary]", "Cookie-Days", "did you mean \"cookie_days\"?"),
             ("[primary]", "level", "\"level\" belongs in [log]"),
             ("[log]", "profile", "\"profile\" belongs above the first [table]"),
-            ("[primary]", "zzz", "take it out, or use one of: cookie_days, skip"),
+            ("[primary]", "zzz", "take it out, or use one of: \"cookie_days\", \"skip\""),
         ] {
             assert_eq!(notes.guess(table, key), guess);
         }

@@ -17,7 +17,8 @@ pub fn fits(profile: Profile, origin: &Origin) -> Result<(), String> {
             Err(format!("\"{origin}\" is plain http, which only profile = \"localhost\" may have; write \"https://...\""))
         }
         Profile::Localhost if !origin.is_loopback() => {
-            Err(format!("\"{origin}\" is not on this machine, as profile = \"localhost\" demands; write one such as \"http://shop.localhost:8400\""))
+            let write = "write one such as \"http://shop.localhost:8400\"";
+            Err(format!("\"{origin}\" is not on this machine, as profile = \"localhost\" demands; {write}"))
         }
         Profile::Production | Profile::Localhost => Ok(()),
     }
@@ -44,16 +45,13 @@ impl Origins {
             let origin = Origin::parse(text).map_err(|mistake| mistake.to_string())?;
             self.profile.map_or(Ok(()), |profile| fits(profile, &origin)).map(|()| origin)
         })?;
-        let mut twice = false;
         if let Some(first) = self.all.get(&origin) {
             table.mistake_at(line, format_args!("origin: \"{origin}\" already stands on line {first}; each site is there once"));
-            twice = true;
+        } else if let Some(first) = self.served.get(origin.authority()).filter(|_| serve) {
+            let same = "are one Host, which is all that a request says; serve one of them elsewhere";
+            table.mistake_at(line, format_args!("origin: \"{origin}\" and the one on line {first} {same}"));
         }
         if serve {
-            if let Some(first) = self.served.get(origin.authority()).filter(|_| !twice) {
-                let same = format_args!("origin: \"{origin}\" and line {first} are the same Host, which is all that a request says; serve one of them elsewhere").to_string();
-                table.mistake_at(line, same);
-            }
             self.served.entry(origin.authority().to_owned()).or_insert(line);
         }
         self.all.entry(origin.clone()).or_insert(line);

@@ -23,10 +23,7 @@ const LEVELS: [(&str, Level); 5] =
 /// `None` when what is written is no profile: which origins may stand is then not known.
 pub(super) fn profile(document: &mut Table<'_, '_>) -> Option<Profile> {
     let written = document.has("profile");
-    let found = document.text("profile", |text| {
-        let profile = [Profile::Production, Profile::Localhost].into_iter().find(|profile| profile.as_str() == text);
-        profile.ok_or_else(|| format!("{text:?} is not one; write \"production\" or \"localhost\""))
-    });
+    let found = document.text("profile", Profile::parse);
     if written { found.map(|found| found.value) } else { Some(Profile::default()) }
 }
 

@@ -25,13 +25,15 @@ pub(super) struct Table<'n, 'i> {
     name: &'static str,
     /// Where it begins; `None` for one that is not there.
     line: Option<usize>,
+    /// Whether it is one of a list, in double brackets.
+    listed: bool,
     entries: DeTable<'i>,
 }
 
 impl<'n, 'i> Table<'n, 'i> {
     /// The whole document.
-    pub(super) fn document(notes: &'n Notes, entries: DeTable<'i>) -> Self {
-        Self { notes, name: "", line: None, entries }
+    pub(super) const fn document(notes: &'n Notes, entries: DeTable<'i>) -> Self {
+        Self { notes, name: "", line: None, listed: false, entries }
     }
 
     /// Whether it is in the file, with or without keys.
@@ -124,30 +126,38 @@ impl<'n, 'i> Table<'n, 'i> {
 
     /// The table below a key; the empty one if it is not there.
     pub(super) fn table(&mut self, key: &'static str, name: &'static str) -> Table<'n, 'i> {
-        let mut table = Self { notes: self.notes, name, line: None, entries: DeTable::new() };
-        let Some(found) = self.take(key) else { return table };
-        table.line = Some(found.line);
-        match found.value {
-            DeValue::Table(entries) => table.entries = entries,
-            DeValue::Array(_) => self.notes.mistake(found.line, format!("there is only one {key}; write [{key}], with single brackets")),
-            other => self.notes.mistake(found.line, format!("{key} is {}; write a line {name} and its keys below", kind(&other))),
+        let mut tables = self.tables_as_written(key, name);
+        if let Some(second) = tables.get(1).or(tables.first().filter(|first| first.listed)) {
+            self.notes.mistake(second.line, format!("there is only one {key}; write {name} once, with single brackets"));
         }
-        table
+        if tables.is_empty() {
+            return Table { notes: self.notes, name, line: None, listed: false, entries: DeTable::new() };
+        }
+        tables.swap_remove(0)
     }
 
     /// The tables of a list, such as `[[site]]`.
     pub(super) fn tables(&mut self, key: &'static str, name: &'static str) -> Vec<Table<'n, 'i>> {
-        let Some(found) = self.take(key) else { return Vec::new() };
-        let DeValue::Array(items) = found.value else {
-            self.notes.mistake(found.line, format!("there may be many of {key}; write {name}, with double brackets"));
-            return Vec::new();
+        let tables = self.tables_as_written(key, name);
+        if let Some(single) = tables.first().filter(|first| !first.listed) {
+            self.notes.mistake(single.line, format!("there may be many of {key}; write {name}, with double brackets"));
+        }
+        tables
+    }
+
+    /// Wrong brackets do not hide what is between them: its mistakes are shown in the same report.
+    fn tables_as_written(&mut self, key: &'static str, name: &'static str) -> Vec<Table<'n, 'i>> {
+        self.notes.known_table(self.name, key, name);
+        let Some(Placed { value, line }) = self.take(key) else { return Vec::new() };
+        let (items, listed) = match value {
+            DeValue::Array(items) => (items.into_iter().map(|item| (self.notes.line(&item.span()), item.into_inner())).collect(), true),
+            single => (vec![(line, single)], false),
         };
         let mut tables = Vec::new();
-        for item in items {
-            let line = self.notes.line(&item.span());
-            match item.into_inner() {
-                DeValue::Table(entries) => tables.push(Table { notes: self.notes, name, line: Some(line), entries }),
-                other => self.notes.mistake(line, format!("{key} holds {}; write a line {name} and its keys below", kind(&other))),
+        for (line, item) in items {
+            match item {
+                DeValue::Table(entries) => tables.push(Table { notes: self.notes, name, line: Some(line), listed, entries }),
+                other => self.notes.mistake(line, format!("{key} is {}; write a line {name} and its keys below", kind(&other))),
             }
         }
         tables

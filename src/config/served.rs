@@ -52,9 +52,9 @@ pub fn consent_policy(text: &str) -> Result<ConsentPolicy, String> {
 }
 
 fn read_skip(table: &mut Table<'_, '_>) -> Option<SkipList> {
-    let entries = table.list("skip", |entry| {
-        let one = SkipList::new(&[entry.to_owned()]);
-        one.map(|_| entry.to_owned()).map_err(|entry| format!("{entry:?} is neither; write a beginning such as \"/download/\" or an ending such as \"*.tar\""))
+    let entries = table.list("skip", |entry| match SkipList::new(&[entry.to_owned()]) {
+        Ok(_) => Ok(entry.to_owned()),
+        Err(_) => Err(format!("{entry:?} is neither a beginning such as \"/download/\" nor an ending such as \"*.tar\"; write one of these")),
     });
     let entries: Vec<String> = entries.map_or_else(Vec::new, |found| found.value.into_iter().map(|Placed { value, .. }| value).collect());
     SkipList::new(&entries).ok()

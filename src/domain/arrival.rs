@@ -91,5 +91,7 @@ pub fn adopt(token: &VerifiedToken, state: &SiteState, now: UnixSeconds) -> (Sit
         Some(held) if !gives_way(&held) => held,
         _ => brought,
     };
-    (SiteState { identity: Some(identity), choice: state.choice, hop_begun: None }, alias)
+    // Only an ID that is here to stay ends the pause: a provisional one still waits for its hop (rule S12).
+    let hop_begun = state.hop_begun.filter(|_| identity.source == Source::Provisional);
+    (SiteState { identity: Some(identity), choice: state.choice, hop_begun }, alias)
 }

@@ -69,6 +69,10 @@ pub const BARE_CLIENT_SPAN: Duration = Duration::from_secs(600);
 /// The longest page URL that may go on a hop: with the longest token it stays under 8 KB (rule S14).
 pub const PAGE_URL_LENGTH_MAX: usize = 8192 - 2048 - 128;
 
+/// The longest that a page URL may be once it is percent-encoded in the hop's own query: with the longest two origins and
+/// everything else in it, that URL stays under 8 KB too (rule S14).
+pub const RETURN_LENGTH_MAX: usize = 8192 - 1024;
+
 /// The longest body that any endpoint of ours reads, in octets.
 pub const BODY_LENGTH_MAX: usize = 4096;
 

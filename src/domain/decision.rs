@@ -7,6 +7,7 @@ use crate::base::clock::UnixSeconds;
 use super::breaker::Circuit;
 use super::consent::Standing;
 use super::crawlers::is_crawler;
+use super::hop_request;
 use super::site::{Role, Site};
 use super::site_cookie::{Identity, Reading, Source};
 use super::url::{PageUrl, Parameter, parameter};
@@ -216,5 +217,8 @@ pub fn decide(facts: &Facts<'_>, site: &Site, circuit: Circuit, now: UnixSeconds
         Circuit::Open | Circuit::HalfOpen if identity.is_some() => return pass(Reason::BrokerDown),
         Circuit::Open | Circuit::HalfOpen => return Decision::MintProvisional,
     }
-    PageUrl::on(&site.origin, facts.path_and_query).map_or_else(|_| pass(Reason::UrlUnfit), Decision::Start)
+    match PageUrl::on(&site.origin, facts.path_and_query) {
+        Ok(page) if hop_request::fits(&page) => Decision::Start(page),
+        _ => pass(Reason::UrlUnfit),
+    }
 }

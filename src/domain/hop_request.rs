@@ -16,7 +16,7 @@ use crate::base::secret::MacKey;
 use crate::token::claims::{CLOCK_SKEW, Flow};
 
 use super::consent::Basis;
-use super::contract::HOP_REQUEST_LIFE;
+use super::contract::{HOP_REQUEST_LIFE, RETURN_LENGTH_MAX};
 use super::url::PageUrl;
 
 /// Which endpoint a request is for. The MAC covers it, so that neither can serve as the other.
@@ -70,6 +70,15 @@ impl HopRequest {
         push_base64url(&mut query, &tag);
         query
     }
+}
+
+/// Whether a hop can be asked for in a URL that stays under 8 KB (rule S14). An escape in the page's URL is escaped once
+/// more on its way to the broker; where that makes it too long, a server in front of the broker might answer 414 in place
+/// of the page (the first law).
+#[must_use]
+pub fn fits(page: &PageUrl) -> bool {
+    let encoded: usize = page.as_str().bytes().map(|byte| if is_unreserved(byte) { 1 } else { 3 }).sum();
+    encoded <= RETURN_LENGTH_MAX
 }
 
 fn mac_parts<'a>(endpoint: Endpoint, broker: &'a Origin, signed: &'a str) -> [&'a [u8]; 4] {
@@ -177,7 +186,7 @@ fn decimal(text: &str) -> Option<UnixSeconds> {
 fn push_encoded(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+        if is_unreserved(byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');
@@ -185,6 +194,10 @@ fn push_encoded(out: &mut String, text: &str) {
             out.push(char::from(HEX[usize::from(byte & 15)]));
         }
     }
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// Takes percent-encoding off once. `None` for a broken escape or for bytes that are no UTF-8.

@@ -72,7 +72,9 @@ pub struct SkipList {
 
 /// What no site wants to send on a hop; the configuration adds to it.
 const PREFIXES_ALWAYS: [&str; 3] = [PREFIX, "/.well-known/", path::METADATA];
-const PREFIXES_DEFAULT: [&str; 5] = ["/api/", "/assets/", "/static/", "/feed", "/rss"];
+const PREFIXES_DEFAULT: [&str; 5] = ["/api/", "/assets/", "/static/", "/feed/", "/rss/"];
+/// Whole paths; as prefixes they would take in pages such as `/feedback`.
+const PATHS_DEFAULT: [&str; 3] = ["/feed", "/feeds", "/rss"];
 const NAMES_DEFAULT: [&str; 3] = ["/robots.txt", "/sitemap", "/favicon.ico"];
 const ENDINGS_DEFAULT: [&str; 34] = [
     ".css", ".js", ".mjs", ".map", ".json", ".xml", ".rss", ".atom", ".txt", ".csv", ".ico", ".png", ".jpg", ".jpeg", ".gif", ".svg",
@@ -105,7 +107,8 @@ impl SkipList {
             path.len() > ending.len() && path.as_bytes()[path.len() - ending.len()..].eq_ignore_ascii_case(ending.as_bytes())
         };
         let last_segment_has_dot = path.rsplit('/').next().is_some_and(|segment| segment.contains('.'));
-        self.prefixes.iter().any(|prefix| path.starts_with(prefix.as_str())) || (last_segment_has_dot && self.endings.iter().any(ends_with))
+        let is_prefixed = PATHS_DEFAULT.contains(&path) || self.prefixes.iter().any(|prefix| path.starts_with(prefix.as_str()));
+        is_prefixed || (last_segment_has_dot && self.endings.iter().any(ends_with))
     }
 }
 
@@ -117,12 +120,12 @@ mod tests {
     fn s7_skipped_paths() {
         let list = SkipList::new(&["/download/".into(), "*.tar".into()]).unwrap();
         for path in [
-            "/api/x", "/assets/a", "/robots.txt", "/sitemap.xml", "/sitemap-1.xml", "/feed", "/feed/atom", "/.well-known/x", "/a/b.CSS", "/favicon.ico",
+            "/api/x", "/assets/a", "/robots.txt", "/sitemap.xml", "/sitemap-1.xml", "/feed", "/feed/atom", "/rss", "/.well-known/x", "/a/b.CSS", "/favicon.ico",
             "/download/x", "/a.tar", "/a.tar.gz", "/_throughline/me",
         ] {
             assert!(list.matches(path), "{path}");
         }
-        for path in ["/", "/p", "/apiary", "/a.html", "/a.php", "/v1.2/page", "/a.css/page", "/css"] {
+        for path in ["/", "/p", "/apiary", "/feedback", "/feeding", "/rssi", "/a.html", "/a.php", "/v1.2/page", "/a.css/page", "/css"] {
             assert!(!list.matches(path), "{path}");
         }
         for wrong in ["", "/", "api", "*", "*.", "**"] {

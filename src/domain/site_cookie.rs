@@ -103,7 +103,9 @@ impl SiteState {
             None => value.push_str("v1.n..0"),
         }
         let choice = if self.choice == Choice::Granted { 'g' } else { 'u' };
-        let _ = write!(value, ".{choice}.{}", self.hop_begun.unwrap_or_default());
+        // `0` says "none". A clock that stands at its very beginning begins hops too, and must not forget them.
+        let begun = self.hop_begun.map_or(0, |begun| begun.0.max(1));
+        let _ = write!(value, ".{choice}.{begun}");
         let tag = key.tag(&[value.as_bytes()]);
         value.push('.');
         push_base64url(&mut value, &tag);
@@ -142,10 +144,9 @@ pub fn read<'a>(values: impl Iterator<Item = &'a str>, key: &MacKey, cookie_life
             PROBE => {}
             _ if reading.state.identity.is_some() => {}
             _ => {
-                if let Some(state) = read_one(value, key, cookie_life, now) {
-                    if state.identity.is_some() || reading.state == SiteState::default() {
-                        reading.state = state;
-                    }
+                let better = |state: &SiteState| state.identity.is_some() || reading.state == SiteState::default();
+                if let Some(state) = read_one(value, key, cookie_life, now).filter(better) {
+                    reading.state = state;
                 }
             }
         }

@@ -4,6 +4,7 @@ use actix_web::http::header::HeaderMap;
 
 use crate::domain::arrival::{self, Refusal};
 use crate::domain::consent::Standing;
+use crate::domain::site::Role;
 use crate::domain::site_cookie::SiteState;
 use crate::http::facts::referrer_origin;
 use crate::http::{Env, ServedSite};
@@ -45,6 +46,10 @@ pub fn arrive(
     }
     let now = env.clock.now();
     let unverified = UnverifiedToken::parse(token).map_err(Refusal::Token)?;
+    if served.site.role == Role::Primary {
+        // Nobody issues tokens for the primary; one that comes is a site's try to choose the master (rule B6).
+        return Err(Refusal::Token(TokenRefusal::WrongParty));
+    }
     let siblings = satellite.siblings.load();
     let Some((issuer, verifier)) = siblings.verifier(&unverified, &served.site.origin) else {
         // It may be a key that was published since the last fetch: fetch again, for the next visitor (rule K2).

@@ -72,7 +72,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     }
     let standing = facts.standing(site);
     let request = Request { satellite, env, served, head, facts: &facts, standing, now };
-    match decide(&facts, site, satellite.breaker.circuit(), now) {
+    match decide(&facts, site, circuit(satellite), now) {
         Decision::Pass(reason, identity) => {
             if reason != Reason::Known {
                 request.tell(Step::Page, reason.code(), None);
@@ -176,8 +176,11 @@ impl Request<'_> {
     }
 }
 
-/// Whether hops may go at all just now; `health` tells.
-#[must_use]
-pub fn is_ready(satellite: &Satellite) -> bool {
-    satellite.breaker.circuit() == Circuit::Closed && satellite.siblings.load().knows_broker()
+/// Whether hops may go, as far as the broker goes. While its keys are not known, its tokens could not be believed: every
+/// visitor would come back with nothing and be left alone for a day (rules S12, S13).
+fn circuit(satellite: &Satellite) -> Circuit {
+    match satellite.breaker.circuit() {
+        Circuit::Closed if !satellite.siblings.load().knows_broker() => Circuit::Unprobed,
+        circuit => circuit,
+    }
 }

@@ -107,6 +107,10 @@ async fn refresh(satellite: &Satellite, client: &Client) -> bool {
         }
     };
     let primary_keys = keys_of(primary).await;
+    if !old.knows_broker() {
+        // Hops wait for the broker's keys; a site that hangs must not hold them up.
+        satellite.siblings.store(Arc::new(Siblings::new(primary, primary_keys.clone(), Vec::new())));
+    }
     let mut sites = Vec::with_capacity(metadata.len());
     for origin in metadata {
         let keys = keys_of(&origin).await;

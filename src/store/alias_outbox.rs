@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn l3_each_alias_waits_once_and_the_oldest_gives_way() {
         let random = CountingRandom::default();
-        let mut alias = || Alias { from: VisitorId::mint(&random).unwrap(), to: VisitorId::mint(&random).unwrap() };
+        let alias = || Alias { from: VisitorId::mint(&random).unwrap(), to: VisitorId::mint(&random).unwrap() };
         let outbox = AliasOutbox::new(2);
         let (one, two, three) = (alias(), alias(), alias());
         for alias in [one, one, two, three] {

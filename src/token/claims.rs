@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use crate::base::encoding::{base64url, from_base64url};
 
@@ -41,25 +42,25 @@ impl TokenKind {
 }
 
 /// The secret behind a flow: it stays in the browser's hop cookie.
-pub struct FlowSecret([u8; 16]);
+pub struct FlowSecret(Zeroizing<[u8; 16]>);
 
 impl FlowSecret {
     /// Makes a flow's secret of 16 random octets.
     #[must_use]
-    pub const fn new(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+    pub fn new(bytes: [u8; 16]) -> Self {
+        Self(Zeroizing::new(bytes))
     }
 
     /// Reads the hop cookie's value.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        from_base64url(text).map(Self)
+        from_base64url(text).map(Self::new)
     }
 
     /// The hop cookie's value.
     #[must_use]
     pub fn to_text(&self) -> String {
-        base64url(&self.0)
+        base64url(&*self.0)
     }
 
     /// What travels in its place: SHA-256 of the cookie's value.
@@ -101,15 +102,16 @@ impl Flow {
 pub struct TokenId(pub [u8; 16]);
 
 /// The claims as they travel. All of them must be there, no other may be, none twice.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireClaims {
+    #[expect(dead_code, reason = "that it is one string is what counts here; jsonwebtoken compares it")]
     pub(super) iss: String,
+    #[expect(dead_code, reason = "that it is one string is what counts here; jsonwebtoken compares it")]
     pub(super) aud: String,
     pub(super) sub: String,
     pub(super) iat: u64,
     pub(super) exp: u64,
     pub(super) jti: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) flow: Option<String>,
 }

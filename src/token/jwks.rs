@@ -81,7 +81,9 @@ struct ReadKey {
 /// When it is no JWK Set, or any key in it is symmetric, private, of another kind, meant for something else, misnamed, of
 /// low order, or there twice: one wrong key means that whoever wrote the set cannot be trusted with the others.
 pub fn read_jwks(json: &[u8]) -> Result<Vec<PublicKey>, JwksMistake> {
-    let set: ReadSet = serde_json::from_slice(json).map_err(|error| JwksMistake(format!("not a JWK Set: {error}")))?;
+    // JSON is UTF-8 (RFC 8259 section 8.1) also in the members that are let be, which serde_json skips without a look.
+    let json = std::str::from_utf8(json).map_err(|error| JwksMistake(format!("not a JWK Set: {error}")))?;
+    let set: ReadSet = serde_json::from_str(json).map_err(|error| JwksMistake(format!("not a JWK Set: {error}")))?;
     if set.keys.is_empty() || set.keys.len() > KEYS_MAX {
         return Err(JwksMistake(format!("the set has {} keys; it must have 1 to {KEYS_MAX}", set.keys.len())));
     }
@@ -157,5 +159,8 @@ mod tests {
         for nonsense in ["", "null", "[]", "{}", r#"{"keys":[]}"#, r#"{"keys":{}}"#, "{\"keys\":[]} x"] {
             assert!(read_jwks(nonsense.as_bytes()).is_err(), "{nonsense}");
         }
+        let with_member = |value: &[u8]| [b"{\"keys\":[", good.as_bytes(), b"],\"x\":\"", value, b"\"}"].concat();
+        assert!(read_jwks(&with_member(b"y")).is_ok());
+        assert!(read_jwks(&with_member(b"\xff")).is_err(), "not UTF-8, be it in a member that nobody reads");
     }
 }

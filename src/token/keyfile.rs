@@ -1,8 +1,9 @@
 //! The file that keeps a site's signing keys, and the rule for every secret file: nobody else may read it (rule K4).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -43,13 +44,17 @@ impl std::error::Error for FileMistake {}
 /// # Errors
 /// When it cannot be read, or others than its owner can read it.
 pub fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, FileMistake> {
-    let metadata = fs::metadata(path).map_err(|error| FileMistake::new(path, format!("cannot be read ({error})")))?;
+    let unreadable = |error: std::io::Error| FileMistake::new(path, format!("cannot be read ({error})"));
+    // What is looked at is what is read: the file behind the name could change in between.
+    let mut file = fs::File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
     if metadata.mode() & 0o077 != 0 {
         let what = format!("others can read it (mode {:04o}); run: chmod 600 {}", metadata.mode() & 0o7777, path.display());
         return Err(FileMistake::new(path, what));
     }
-    let text = fs::read_to_string(path).map_err(|error| FileMistake::new(path, format!("cannot be read ({error})")))?;
-    Ok(Zeroizing::new(text))
+    let mut text = Zeroizing::new(String::new());
+    file.read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
 }
 
 /// Writes a secret file as a whole or not at all, mode 0600 from its first moment.
@@ -58,18 +63,25 @@ pub fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, FileMistake> {
 /// When it cannot be written; what was there before is then unchanged.
 pub fn write_secret_file(path: &Path, text: &str) -> Result<(), FileMistake> {
     let failed = |what: &str, error: std::io::Error| FileMistake::new(path, format!("cannot be {what} ({error})"));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Two processes that write at once must not put each other's half-written file in place.
     let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
+    temporary.push(format!(".new-{}", std::process::id()));
     let temporary = PathBuf::from(temporary);
     let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(|error| failed("written", error))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| failed("written", error))?;
-    fs::rename(&temporary, path).map_err(|error| failed("put in place", error))
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    let placed = written.map_err(|error| failed("written", error)).and_then(|()| {
+        // The name must be on the disk too, or a crash brings the old file back.
+        let place = fs::rename(&temporary, path).and_then(|()| fs::File::open(folder)?.sync_all());
+        place.map_err(|error| failed("put in place", error))
+    });
+    if placed.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    placed
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,7 +114,12 @@ pub fn read_key_file(path: &Path) -> Result<KeySet, FileMistake> {
         return Err(FileMistake::new(path, "holds no key; run: throughline keys create"));
     }
     let keys = file.keys.iter().map(|key| read_key(key).map_err(|what| FileMistake::new(path, format!("key {:?}: {what}", key.kid))));
-    Ok(KeySet::new(keys.collect::<Result<_, _>>()?))
+    let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+    let mut seen = HashSet::new();
+    match keys.iter().map(|timed| timed.key.public().id()).find(|id| !seen.insert(*id)) {
+        Some(id) => Err(FileMistake::new(path, format!("holds the key {id} twice; take one out"))),
+        None => Ok(KeySet::new(keys)),
+    }
 }
 
 fn read_key(file: &FileKey) -> Result<TimedKey, String> {
@@ -111,7 +128,11 @@ fn read_key(file: &FileKey) -> Result<TimedKey, String> {
     if key.public().id().as_str() != file.kid {
         return Err("its kid does not belong to its seed: the file was altered or damaged".into());
     }
-    Ok(TimedKey { key, seed, publish_at: read_time(&file.publish_at)?, activate_at: read_time(&file.activate_at)? })
+    let (publish_at, activate_at) = (read_time(&file.publish_at)?, read_time(&file.activate_at)?);
+    if publish_at > activate_at {
+        return Err("it would sign before it is published; put publish_at first".into());
+    }
+    Ok(TimedKey { key, seed, publish_at, activate_at })
 }
 
 fn read_time(text: &str) -> Result<UnixSeconds, String> {

@@ -87,10 +87,10 @@ impl KeySet {
         active.or(self.keys.first()).map(|timed| &timed.key)
     }
 
-    /// What the key at `index` is at `now`.
+    /// What the key at `index` is at `now`; one that is not there is gone.
     #[must_use]
     pub fn state(&self, index: usize, now: UnixSeconds) -> KeyState {
-        let timed = &self.keys[index];
+        let Some(timed) = self.keys.get(index) else { return KeyState::Gone };
         match self.keys.get(index + 1) {
             Some(next) if next.activate_at.plus(KEEP_AFTER) <= now => KeyState::Gone,
             Some(next) if next.activate_at <= now => KeyState::Retired,

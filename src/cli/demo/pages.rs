@@ -20,7 +20,7 @@ pub(super) struct Cast {
     pub(super) brand: Origin,
     pub(super) shop: Origin,
     pub(super) learn: Origin,
-    news: Origin,
+    pub(super) news: Origin,
 }
 
 impl Cast {
@@ -101,7 +101,7 @@ pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Dat
     }
     let Some(served) = stage.node.site(request.head()) else { return HttpResponse::MisdirectedRequest().finish() };
     if served.site.skip.matches(request.path()) {
-        return HttpResponse::NotFound().finish();
+        return HttpResponse::NotFound().body("There is no such page in the demo.");
     }
     let origin = &served.site.origin;
     let name = origin.host().trim_end_matches(".localhost");
@@ -133,5 +133,46 @@ fn html(page: &impl Template) -> HttpResponse {
             tracing::error!(%error, "a page of the demo cannot be rendered");
             HttpResponse::InternalServerError().finish()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "\"'><script>alert(1)</script>{{7*7}}&";
+
+    fn assert_is_escaped(page: &impl Template) {
+        let text = page.render().unwrap();
+        assert!(!text.contains("<script>alert"), "{text}");
+        assert!(text.contains("alert(1)") && !text.contains("49"), "{text}");
+        // An attribute would end at a bare quote.
+        assert!(!text.contains("\"'>") && !text.contains("\"&#39;>"), "{text}");
+    }
+
+    fn hostile_links() -> Vec<Link> {
+        vec![Link { id: "shop", host: "shop.localhost", plain: HOSTILE.into(), go: HOSTILE.into() }]
+    }
+
+    #[test]
+    fn a7_the_demos_pages_escape_what_clients_say() {
+        assert_is_escaped(&News { links: hostile_links() });
+        assert_is_escaped(&Company {
+            name: HOSTILE,
+            host: HOSTILE,
+            role: HOSTILE,
+            path: HOSTILE,
+            visitor: HOSTILE.into(),
+            source: HOSTILE,
+            consent: HOSTILE,
+            policy: HOSTILE,
+            referrer: HOSTILE,
+            way: vec![Footprint { after: HOSTILE.into(), host: HOSTILE.into(), what: HOSTILE, code: HOSTILE }],
+            total: HOSTILE.into(),
+            links: hostile_links(),
+            news: HOSTILE,
+            consent_path: HOSTILE,
+            forget_path: HOSTILE,
+        });
     }
 }

@@ -1,0 +1,23 @@
+//! A text that wants to be the target of `go` (rules L1, L6).
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use throughline::domain::url::{LinkUrl, Parameter, parameter};
+use throughline_fuzz::{assert_page_of, brand, query, shop};
+use url::Url;
+
+fuzz_target!(|text: &str| {
+    let registered = |text: &str| [brand(), shop()].into_iter().find(|origin| origin.as_str() == text);
+    let Ok((origin, link)) = LinkUrl::parse(text, registered) else { return };
+    let theirs = Url::parse(text).unwrap();
+    assert_eq!(theirs.origin().ascii_serialization(), origin.as_str(), "a browser would go elsewhere by itself");
+    let location = link.into_location().into_string();
+    let (page, fragment) = location.split_once('#').map_or((location.as_str(), None), |(page, fragment)| (page, Some(fragment)));
+    assert_page_of(&origin, page);
+    assert_eq!(parameter(query(page)), Parameter::Absent);
+    assert_eq!(fragment.is_some(), theirs.fragment().is_some());
+    assert!(fragment.is_none_or(|fragment| fragment.bytes().all(|byte| byte.is_ascii_graphic())), "{location:?}");
+    // Following it once more changes nothing.
+    let (_, again) = LinkUrl::parse(&location, registered).unwrap();
+    assert_eq!(again.into_location().as_str(), location);
+});

@@ -1,0 +1,62 @@
+//! `throughline check`: reads the configuration as `serve` would, and says what it found.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::base::clock::{Clock, UnixSeconds};
+use crate::base::origin::Origin;
+use crate::config::{Config, ServedSite};
+use crate::domain::site::Role;
+use crate::token::keyset::KeyState;
+
+use super::Failure;
+use super::keys::describe;
+
+/// What `throughline check` is told.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration file
+    #[arg(long, default_value = "throughline.toml", value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Reads the configuration and shows its sites. `env` looks up an environment variable.
+///
+/// # Errors
+/// With every mistake of the configuration.
+pub fn run(args: &CheckArgs, clock: &dyn Clock, env: &dyn Fn(&str) -> Option<String>, out: &mut dyn Write) -> Result<(), Failure> {
+    let config = Config::load(&args.config, env)?;
+    let now = clock.now();
+    let scheme = if config.listen.tls.is_some() { "https" } else { "http" };
+    let addresses: Vec<_> = config.listen.addresses.iter().map(|address| format!("{scheme}://{address}")).collect();
+    writeln!(out, "ok  {}: profile {}, listens on {}", args.config.display(), config.profile.as_str(), addresses.join(", "))?;
+    if config.broker.is_none() {
+        writeln!(out, "ok  {}: primary, served elsewhere", config.primary)?;
+    }
+    for served in &config.served {
+        show(served, now, out)?;
+    }
+    let elsewhere = |origin: &Origin| config.served.iter().all(|served| served.site.origin != *origin);
+    for registered in config.registered.iter().filter(|site| elsewhere(&site.origin)) {
+        writeln!(out, "ok  {}: secondary, served elsewhere", registered.origin)?;
+    }
+    Ok(())
+}
+
+fn show(ServedSite { site, keys, .. }: &ServedSite, now: UnixSeconds, out: &mut dyn Write) -> Result<(), Failure> {
+    let role = match site.role {
+        Role::Primary => "primary, broker here",
+        Role::Secondary => "secondary, satellite here",
+    };
+    writeln!(out, "ok  {}: {role}, consent {}", site.origin, site.consent.as_str())?;
+    let keys = keys.keys();
+    for line in describe(keys, now) {
+        writeln!(out, "      {line}")?;
+    }
+    if !(0..keys.keys().len()).any(|index| keys.state(index, now) == KeyState::Active) {
+        writeln!(out, "      none of them is due: the first signs all the same. Is this machine's clock right?")?;
+    }
+    Ok(())
+}

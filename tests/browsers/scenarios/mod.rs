@@ -1,0 +1,13 @@
+//! The scenarios, a file for each part of the story.
+
+mod consent;
+mod eligibility;
+mod forgery;
+mod links;
+mod mitigations;
+mod one_id;
+mod outage;
+mod refusals;
+mod steps;
+mod tls;
+mod whoami;

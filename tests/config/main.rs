@@ -1,0 +1,6 @@
+//! The configuration as operators write it, with every way to get it wrong.
+
+mod cli;
+mod mistakes;
+mod mutated;
+mod world;

@@ -1,0 +1,229 @@
+//! Every mistake is reported, at its line, with what to write instead.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use throughline::config::{Config, KeySource, Profile};
+use throughline::domain::consent::ConsentPolicy;
+use throughline::domain::site::Role;
+
+use crate::world::{GOOD, World, env, lines};
+
+#[test]
+fn a_whole_configuration_is_read_as_it_is_written() {
+    let config = World::new().read(GOOD).unwrap();
+    assert_eq!(config.profile, Profile::Production);
+    assert_eq!(config.listen.addresses.len(), 2);
+    assert!(config.listen.tls.is_some());
+    let proxies: Vec<_> = config.listen.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(proxies, ["10.0.0.0/8", "127.0.0.1/32"]);
+    assert!(config.broker.unwrap().whoami);
+    assert_eq!(config.primary.as_str(), "https://www.brand.example");
+
+    let [brand, shop] = &config.served[..] else { panic!("two are served") };
+    assert_eq!((brand.site.role, brand.site.consent, brand.site.honour_gpc), (Role::Primary, ConsentPolicy::Implied, true));
+    assert_eq!(brand.site.cookie_life, Duration::from_secs(395 * 86_400));
+    assert!(brand.site.skip.matches("/download/x") && brand.site.skip.matches("/x.tar"));
+    assert!(brand.files.as_ref().unwrap().ends_with("public"));
+    assert_eq!((shop.site.role, shop.site.consent, shop.site.honour_gpc), (Role::Secondary, ConsentPolicy::Required, false));
+    assert_eq!(shop.site.cookie_life, Duration::from_secs(30 * 86_400));
+    assert!(shop.site.legacy_browsers);
+    assert!(matches!(&shop.keys, KeySource::File(path, keys) if path.ends_with("shop.json") && keys.keys().len() == 1));
+
+    let registered: Vec<_> = config.registered.iter().map(|site| (site.origin.as_str(), site.legacy_browsers)).collect();
+    assert_eq!(registered, [("https://shop.example", true), ("https://learn.example", true)]);
+    // The satellite signs with what the broker verifies with.
+    assert_eq!(config.registered[0].hop_key.tag(&[b"x"]), shop.site.hop_key.tag(&[b"x"]));
+
+    assert_eq!(config.outbound.resolve["www.brand.example"].port(), 8443);
+    assert_eq!((config.outbound.probe_interval, config.outbound.probe_timeout), (Duration::from_millis(100), Duration::from_millis(50)));
+    assert_eq!((config.limits.replay_entries, config.limits.workers), (1000, Some(2)));
+    assert_eq!(config.log_level, tracing::Level::DEBUG);
+}
+
+#[test]
+fn defaults() {
+    let text = "[primary]\norigin = \"https://www.brand.example\"\nserve = false\n\
+        [[site]]\norigin = \"https://shop.example\"\nconsent = \"required\"\nsecret_file = \"shop.secret\"\nkey_file = \"shop.json\"\n";
+    let config = World::new().read(text).unwrap();
+    assert_eq!(config.listen.addresses, ["127.0.0.1:8400".parse().unwrap()]);
+    assert!(config.listen.tls.is_none() && config.listen.trusted_proxies.is_empty());
+    assert!(config.broker.is_none() && config.registered.is_empty());
+    assert_eq!(config.served.len(), 1);
+    let site = &config.served[0].site;
+    assert!(site.honour_gpc && !site.legacy_browsers);
+    assert_eq!((config.limits.replay_entries, config.limits.workers), (1_000_000, None));
+    assert_eq!((config.outbound.probe_interval, config.outbound.probe_timeout), (Duration::from_secs(1), Duration::from_millis(500)));
+    assert_eq!(config.log_level, tracing::Level::INFO);
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_with_their_lines() {
+    let text = include_str!("../data/config_mistakes.toml");
+    let report = World::new().read(text).unwrap_err();
+    let expected = [
+        (2, "unknown key \"log_level\" outside the tables; did you mean [log]?"),
+        (4, "[listen] has no tls_key"),
+        (5, "addresses: \"localhost:8443\" is not an IP address"),
+        (5, "addresses: 0.0.0.0:8443 is there twice"),
+        (6, "tls_certificate: "),
+        (8, "trusted_proxies: \"proxy.example\" is not"),
+        (9, "unknown key \"level\" in [listen]; \"level\" belongs in [log]"),
+        (11, "[primary] has no consent; write consent = \"required\" or"),
+        (11, "[primary] has no key_file"),
+        (12, "origin: \"https://www.brand.example/home\" is more than an origin"),
+        (13, "secret_file stands beside secret_env; write one of the two"),
+        (15, "unknown key \"cookie_dayz\" in [primary]; did you mean \"cookie_days\"?"),
+        (16, "cookie_days is 500; write a whole number from 1 to 400"),
+        (17, "honour_gpc is a text; write true or false"),
+        (18, "skip: \"download\" is neither"),
+        (21, "origin: \"http://shop.example\" is plain http"),
+        (22, "consent: \"maybe\" is not a policy"),
+        (23, "secret_env: the environment variable NOT_SET is not set"),
+        (24, "key_file: "),
+        (25, "unknown key \"whoami\" in [[site]]; \"whoami\" belongs in [primary]"),
+        (30, "consent has no use with serve = false"),
+        (34, "origin: \"https://learn.example\" already stands on line 28"),
+        (36, "secret_file: the file "),
+        (39, "WWW.brand.example: not a host name as browsers spell it"),
+        (39, "a.example: \"b.example\" is not an IP address"),
+        (40, "probe_timeout_ms is 1; write a whole number from 50 to 10000"),
+        (43, "level: a number instead of a text in quotes"),
+    ];
+    let found = lines(&report);
+    for (line, what) in expected {
+        assert!(found.iter().any(|(at, said)| *at == Some(line) && said.starts_with(what)), "line {line}: {what}\nin\n{report}");
+    }
+    assert_eq!(found.len(), expected.len(), "{report}");
+}
+
+#[test]
+fn u4_an_origin_that_is_none_stops_the_start_with_its_line() {
+    let world = World::new();
+    for line in include_str!("../data/origins_refused.txt").lines().filter(|line| !line.starts_with('#')) {
+        let (origin, hint) = line.split_once(" => ").unwrap();
+        for (place, at) in [("https://www.brand.example", 10), ("https://shop.example", 19)] {
+            let report = world.read(&GOOD.replace(&format!("\"{place}\""), &format!("\"{origin}\""))).expect_err(origin);
+            let found = lines(&report);
+            assert_eq!(found.len(), 1, "{origin}: {report}");
+            assert!(found[0].0 == Some(at) && found[0].1.contains(hint), "{origin}: {report}");
+            assert!(!report.to_string().contains("hunter2"), "{report}");
+        }
+    }
+}
+
+#[test]
+fn u4_what_an_origin_may_be_depends_on_the_profile() {
+    let world = World::new();
+    let refused = |text: &str| lines(&world.read(text).unwrap_err()).iter().map(|(line, what)| format!("{line:?} {what}")).collect::<Vec<_>>();
+    let local = refused(&GOOD.replace("\"https://shop.example\"", "\"http://shop.localhost:8400\""));
+    assert!(local.len() == 1 && local[0].contains("Some(19)") && local[0].contains("profile = \"localhost\""), "{local:?}");
+    let remote = refused(&GOOD.replace("\"production\"", "\"localhost\""));
+    assert!(remote.len() == 3 && remote.iter().all(|what| what.contains("is not on this machine")), "{remote:?}");
+    let neither = refused(&GOOD.replace("\"production\"", "\"staging\""));
+    assert!(neither.len() == 1 && neither[0].contains("Some(1)") && neither[0].contains("\"staging\" is not one"), "{neither:?}");
+}
+
+#[test]
+fn k4_an_open_damaged_or_missing_file_stops_the_start_and_says_what_to_do() {
+    let mode = |mode| move |path: &std::path::Path| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let cut = |path: &std::path::Path| {
+        let whole = fs::read(path).unwrap();
+        fs::write(path, &whole[..whole.len() / 2]).unwrap();
+    };
+    let folder = |path: &std::path::Path| {
+        fs::remove_file(path).unwrap();
+        fs::create_dir(path).unwrap();
+    };
+    type Damage<'a> = &'a dyn Fn(&std::path::Path);
+    let cases: [(&str, usize, Damage<'_>, &str); 7] = [
+        ("brand.json", 13, &mode(0o644), "chmod 600"),
+        ("brand.json", 13, &cut, "is cut off"),
+        ("brand.json", 13, &|path| fs::remove_file(path).unwrap(), "cannot be read"),
+        ("brand.json", 13, &folder, "is not a file"),
+        ("brand.secret", 12, &mode(0o640), "chmod 600"),
+        ("brand.secret", 12, &cut, "holds no secret"),
+        ("learn.secret", 30, &|path| fs::write(path, "hunter2").unwrap(), "holds no secret"),
+    ];
+    for (file, line, damage, hint) in cases {
+        let world = World::new();
+        damage(&world.path().join(file));
+        let report = world.read(GOOD).expect_err(file);
+        let found = lines(&report);
+        assert!(found.len() == 1 && found[0].0 == Some(line) && found[0].1.contains(hint) && found[0].1.contains(file), "{file} {hint}: {report}");
+        assert!(!report.to_string().contains("hunter2"), "{report}");
+    }
+}
+
+#[test]
+fn t9_a_secret_in_the_wrong_place_is_not_repeated() {
+    let secret = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA";
+    let world = World::new();
+    for line in [
+        format!("secret_env = \"{secret}\""),
+        format!("secret_file = \"{secret}\""),
+        format!("secret = \"{secret}\""),
+        format!("secret_env = \"{secret}"),
+        format!("secret_env = {secret}"),
+        "secret_env = \"BAD_SECRET\"".into(),
+        "secret_env = \"hunter2 hunter2\"".into(),
+    ] {
+        let report = world.read(&GOOD.replace("secret_env = \"SHOP_SECRET\"", &line)).expect_err(&line).to_string();
+        assert!(!report.contains(secret) && !report.contains("hunter2"), "{line}: {report}");
+        assert!(report.contains("line 21: ") || report.contains("line 18: "), "{line}: {report}");
+    }
+}
+
+#[test]
+fn sites_that_cannot_stand_together() {
+    let world = World::new();
+    let block = |origin: &str, name: &str, more: &str| {
+        format!("[[site]]\norigin = \"{origin}\"\nconsent = \"implied\"\nsecret_file = \"{name}.secret\"\nkey_file = \"{name}.json\"\n{more}")
+    };
+    let primary = "[primary]\norigin = \"https://www.brand.example\"\nserve = false\n";
+    let (shop, copied) = (block("https://shop.example", "shop", ""), block("https://learn.example", "shop", ""));
+    for (text, expected) in [
+        (primary.to_owned(), &["no site is served here"][..]),
+        (format!("{primary}{shop}{copied}"), &["shop.secret is another site's", "shop.json is another site's"]),
+        (format!("{primary}whoami = true\nlegacy_browsers = true\n{shop}"), &["whoami has no use", "legacy_browsers has no use"]),
+        (
+            format!("{primary}{shop}[[site]]\norigin = \"https://learn.example\"\nserve = false\nsecret_file = \"learn.secret\"\n"),
+            &["neither this site nor the primary is served here"],
+        ),
+        (
+            format!("profile = \"localhost\"\n{}{}", primary.replace("https://www.brand.example", "http://brand.localhost"), {
+                block("http://shop.localhost:8400", "shop", "") + &block("https://shop.localhost:8400", "learn", "")
+            }),
+            &["are one Host"],
+        ),
+        (shop.clone(), &["[primary]"]),
+        (shop.replace("[[site]]", "[site]"), &["[primary]", "[[site]], with double brackets"]),
+        (primary.replace("[primary]", "[[primary]]") + &shop, &["write [primary] once, with single brackets"]),
+    ] {
+        let report = world.read(&text).expect_err(&text);
+        for what in expected {
+            assert!(report.to_string().contains(what), "{what}: {report}");
+        }
+        assert_eq!(report.mistakes().len(), expected.len(), "{report}");
+    }
+    let many = (0..10_001).map(|number| format!("[[site]]\norigin = \"https://s{number}.example\"\n")).collect::<String>();
+    let report = world.read(&format!("{primary}{many}")).unwrap_err();
+    assert!(report.mistakes().len() == 1 && report.to_string().contains("10001"), "{report}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_or_no_text_has_one_mistake_with_its_line() {
+    let world = World::new();
+    let path = world.path().join("throughline.toml");
+    let refused = |content: &[u8]| {
+        fs::write(&path, content).unwrap();
+        Config::load(&path, &env).unwrap_err().to_string().replace(world.path().to_str().unwrap(), "")
+    };
+    assert!(refused(b"profile = \"production\"\n\nprofile = \"x\"\n").starts_with("/throughline.toml:3: is not TOML: "));
+    assert!(refused(b"[primary\n").starts_with("/throughline.toml:1: is not TOML: "));
+    assert!(refused(b"# ok\n# \xff\n").starts_with("/throughline.toml:2: is not UTF-8"));
+    assert!(Config::load(&world.path().join("none.toml"), &env).unwrap_err().to_string().contains("throughline init"));
+    fs::write(&path, GOOD.replace('\n', "\r\n")).unwrap();
+    assert!(Config::load(&path, &env).is_ok());
+}

@@ -1,0 +1,171 @@
+//! L: links between the company's own sites.
+
+use throughline::base::id::VisitorId;
+
+use crate::lists::return_urls_refused;
+use crate::sign::encode;
+use crate::support::browser::{Browser, origin};
+use crate::support::company::Company;
+use crate::support::files::Setup;
+
+/// The address that a decorated link on `site` points at.
+fn go(site: &str, to: &str) -> String {
+    format!("{site}/_throughline/go?to={}", encode(to))
+}
+
+/// A browser that shop knows and learn does not.
+fn known_on_shop(company: &Company) -> Browser {
+    let mut browser = Browser::new();
+    browser.navigate(&format!("{}/", company.shop));
+    assert!(browser.visitor(&company.shop).is_some());
+    browser
+}
+
+#[test]
+fn l1_go_leads_to_registered_origins_only() {
+    let company = Company::echoing(Setup::default());
+    let mut browser = known_on_shop(&company);
+    let mut targets = return_urls_refused(&company);
+    let other_port = format!("{}0/", company.learn);
+    targets.extend(["mailto:a@learn.localhost", "tel:1", "#f", "?x", "p", "http:", "http://", "://"].map(String::from));
+    targets.extend([other_port, company.learn.replace("http:", "https:"), company.learn.replace("http:", ""), format!(" {}/", company.learn)]);
+    let mut refused = 0;
+    for target in targets {
+        for url in [go(&company.shop, &target), format!("{}/_throughline/go?to={}", company.shop, encode(&encode(&target)))] {
+            let answer = browser.step(&url, Some(&company.shop));
+            match (answer.status, answer.header("location")) {
+                (400, None) => refused += 1,
+                // A link may lack its path, or have a fragment or letters beyond ASCII: then it is followed all the same.
+                (302, Some(location)) => {
+                    assert_eq!(origin(location), company.shop, "{target:?}: {location}");
+                    assert!(location.is_ascii() && !location[8..].contains("//") && !location.contains("_tl="), "{target:?}: {location}");
+                }
+                other => panic!("{target:?}: {other:?}"),
+            }
+            assert_eq!(answer.header("set-cookie"), None, "{target:?}");
+        }
+    }
+    assert!(refused > 130, "{refused}");
+    let twice = format!("{}&to={}", go(&company.shop, &company.learn), encode(&company.learn));
+    for url in [format!("{}/_throughline/go", company.shop), format!("{}/_throughline/go?to=", company.shop), format!("{}/_throughline/go?too=x", company.shop), twice] {
+        let answer = browser.step(&url, Some(&company.shop));
+        assert_eq!((answer.status, answer.header("location")), (400, None), "{url}");
+    }
+}
+
+#[test]
+fn l2_a_link_carries_the_visitor_over() {
+    let company = Company::echoing(Setup::default());
+    let mut browser = known_on_shop(&company);
+    let visit = browser.follow_from(&format!("{}/p", company.shop), &go(&company.shop, &format!("{}/p?x=1#f", company.learn)));
+    assert_eq!(visit.statuses(), [302, 303, 200]);
+    assert_eq!(visit.url(), format!("{}/p?x=1#f", company.learn));
+    assert_eq!(browser.visitor(&company.learn), browser.visitor(&company.shop));
+    assert_eq!(browser.me(&company.learn)["source"], "link");
+}
+
+#[test]
+fn l2_a_link_token_counts_only_from_its_own_site_in_a_navigation_and_once() {
+    let company = Company::echoing(Setup::default());
+    let page = format!("{}/p", company.learn);
+    let linked = |browser: &mut Browser| {
+        let answer = browser.step(&go(&company.shop, &page), Some(&company.shop));
+        let location = answer.header("location").unwrap().to_owned();
+        assert!(location.len() > 200, "{location}");
+        location
+    };
+    let elsewhere = [None, Some("http://evil.localhost:1/"), Some(company.brand.as_str()), Some(company.learn.as_str()), Some("http://shop.localhost/")];
+    for from in elsewhere {
+        let mut browser = known_on_shop(&company);
+        let location = linked(&mut browser);
+        let visit = match from {
+            Some(from) => browser.follow_from(from, &location),
+            None => browser.navigate(&location),
+        };
+        assert_eq!(visit.page().status, 200);
+        assert_eq!(browser.visitor(&company.learn), None, "{from:?}");
+    }
+    let mut stripped = known_on_shop(&company);
+    let location = linked(&mut stripped);
+    stripped.omit("Referer");
+    stripped.follow_from(&company.shop, &location);
+    assert_eq!(stripped.visitor(&company.learn), None, "no Referer");
+
+    let mut browser = known_on_shop(&company);
+    let location = linked(&mut browser);
+    let fetched = browser.fetch(&location);
+    assert_eq!((fetched.status, fetched.header("set-cookie")), (200, None), "not a navigation");
+    browser.follow_from(&company.shop, &location);
+    assert_eq!(browser.visitor(&company.learn), browser.visitor(&company.shop), "it was not used up");
+    let mut other = Browser::new();
+    other.follow_from(&company.shop, &location);
+    assert_eq!(other.visitor(&company.learn), None, "used up");
+    // Meant for learn: on the other sites it is nothing.
+    for site in [&company.shop, &company.brand] {
+        let mut browser = known_on_shop(&company);
+        let location = linked(&mut browser).replace(&company.learn, site);
+        let before = browser.visitor(site);
+        browser.follow_from(&company.shop, &location);
+        assert_eq!(browser.visitor(site), before);
+    }
+}
+
+#[test]
+fn l3_a_different_id_stays_and_one_alias_is_recorded() {
+    let company = Company::echoing(Setup::default());
+    let mut browser = known_on_shop(&company);
+    // Without the master, learn comes to know the same browser by another ID.
+    browser.jar.remove("brand.localhost");
+    browser.navigate(&format!("{}/", company.learn));
+    let (shop, learn) = (browser.visitor(&company.shop).unwrap(), browser.visitor(&company.learn).unwrap());
+    assert_ne!(shop, learn);
+    assert!(company.node().satellite.aliases.take().is_empty());
+    for _ in 0..2 {
+        let visit = browser.follow_from(&company.shop, &go(&company.shop, &format!("{}/p", company.learn)));
+        assert_eq!(visit.statuses(), [302, 303, 200]);
+        assert_eq!(browser.visitor(&company.learn).as_deref(), Some(learn.as_str()));
+        assert_eq!(browser.me(&company.learn)["source"], "broker");
+    }
+    let aliases = company.node().satellite.aliases.take();
+    let [alias] = aliases.as_slice() else { panic!("one alias: {aliases:?}") };
+    assert!(Some(alias.from) == VisitorId::parse(&learn) && Some(alias.to) == VisitorId::parse(&shop));
+}
+
+#[test]
+fn l5_without_an_id_or_consent_the_link_is_left_alone() {
+    let company = Company::echoing(Setup::default());
+    let page = format!("{}/p?x=1#f", company.learn);
+    let plain = |browser: &mut Browser, what: &str| {
+        let answer = browser.step(&go(&company.shop, &page), Some(&company.shop));
+        assert_eq!((answer.status, answer.header("location"), answer.header("set-cookie")), (302, Some(page.as_str()), None), "{what}");
+    };
+    plain(&mut Browser::new(), "no ID");
+    let mut browser = known_on_shop(&company);
+    browser.set("Sec-GPC", "1");
+    plain(&mut browser, "GPC");
+    browser.restore("Sec-GPC").set("Sec-Purpose", "prefetch");
+    plain(&mut browser, "a prefetch");
+    browser.restore("Sec-Purpose");
+    browser.post(&format!("{}/_throughline/forget", company.shop), "{}");
+    plain(&mut browser, "forgotten");
+}
+
+#[test]
+fn l6_what_a_link_holds_survives() {
+    let company = Company::echoing(Setup::default());
+    let mut browser = known_on_shop(&company);
+    for (from, before, after) in [
+        ("", "/?", ""), ("?x", "/?x&", ""), ("#f", "/?", "#f"), ("/p?x=1#f?_tl=9", "/p?x=1&", "#f?_tl=9"), ("/p?a?b?", "/p?a?b?&", ""),
+        ("/p?_tl=old&x=a=b", "/p?x=a=b&", ""), ("/p?_tl=a&_tl=b", "/p?", ""), ("/ü?q=ö#ä", "/%C3%BC?q=%C3%B6&", "#%C3%A4"),
+        ("/p?x=%26%3D%23", "/p?x=%26%3D%23&", ""), ("/p?to=x&sig=y", "/p?to=x&sig=y&", ""), ("/p?x=a+b%20c", "/p?x=a+b%20c&", ""),
+    ] {
+        let answer = browser.step(&go(&company.shop, &format!("{}{from}", company.learn)), Some(&company.shop));
+        let location = answer.header("location").unwrap();
+        let start = format!("{}{before}_tl=", company.learn);
+        let token = location.strip_prefix(&start).and_then(|rest| rest.strip_suffix(after)).unwrap_or_else(|| panic!("{from}: {location}"));
+        assert!(token.len() > 200 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)), "{from}: {token}");
+        // Decorated once more, it still has one token.
+        let again = browser.step(&go(&company.shop, location), Some(&company.shop)).header("location").unwrap().to_owned();
+        assert!(again.starts_with(&start) && again.matches("_tl=ey").count() == 1, "{from}: {again}");
+    }
+}

@@ -1,0 +1,120 @@
+//! A process of the real program, with what it says.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use throughline::base::clock::{Clock as _, SystemClock};
+
+use super::wire;
+
+/// How long a process may take to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// A running `throughline serve`; it is killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    stderr: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts it.
+    pub(crate) fn serve(config: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_throughline"))
+            .args(["serve", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let (pipe, lines) = (child.stderr.take().expect("a pipe"), Arc::clone(&stderr));
+        std::thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        Self { child, stderr }
+    }
+
+    /// All that it has said so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nobody uses just now. Each is given out once.
+pub(crate) fn free_port() -> u16 {
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if !given.contains(&port) {
+            given.push(port);
+            return port;
+        }
+    }
+}
+
+/// Asks until `is_so`.
+///
+/// # Errors
+/// With `what`, when it takes too long or `is_over` says that there is nothing to wait for.
+pub(crate) fn wait_until(what: &str, mut is_over: impl FnMut() -> bool, mut is_so: impl FnMut() -> bool) -> Result<(), String> {
+    let clock = SystemClock::new();
+    while clock.uptime() < READY_WITHIN {
+        if is_so() {
+            return Ok(());
+        }
+        if is_over() {
+            return Err(format!("ended before {what}"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(format!("not in {READY_WITHIN:?}: {what}"))
+}
+
+/// Whether the site answers that it is well, and, on a secondary, that the broker is.
+pub(crate) fn is_healthy(port: u16, host: &str, is_primary: bool) -> bool {
+    let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
+    wire::send(port, request.as_bytes()).is_ok_and(|answer| {
+        answer.status == 200 && (is_primary || answer.json()["broker"] == "closed")
+    })
+}
+
+/// Whether the site knows `sibling`: a link there is let through.
+pub(crate) fn knows(port: u16, host: &str, sibling: &str) -> bool {
+    let to = sibling.replace(':', "%3A").replace('/', "%2F");
+    let request = format!("GET /_throughline/go?to={to}%2F HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
+    wire::send(port, request.as_bytes()).is_ok_and(|answer| answer.status == 302)
+}
