@@ -1,0 +1,113 @@
+//! The load generator: keep-alive connections without pipelining, one thread, two system calls a request.
+//!
+//! With one request under way on each connection, the server never waits for the generator; and the generator needs no
+//! poll, because it comes round to a connection when its answer is long there.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+/// Connections at a time.
+const CONNECTIONS: usize = 32;
+
+/// An answer that takes longer is a fault, and ends the run.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is asked.
+pub(crate) enum Requests {
+    /// The same each time, so many times.
+    Same(Vec<u8>, usize),
+    /// Each once.
+    Each(Vec<Vec<u8>>),
+}
+
+impl Requests {
+    fn len(&self) -> usize {
+        match self {
+            Self::Same(_, count) => *count,
+            Self::Each(requests) => requests.len(),
+        }
+    }
+
+    /// The request of that number.
+    pub(crate) fn get(&self, index: usize) -> &[u8] {
+        match self {
+            Self::Same(request, _) => request,
+            Self::Each(requests) => &requests[index],
+        }
+    }
+}
+
+/// What every answer must be, so that no wrong one is timed.
+#[derive(Clone)]
+pub(crate) struct Expected {
+    /// The beginning of the status line.
+    pub(crate) status: &'static str,
+    /// What stands in the head or the body.
+    pub(crate) parts: Vec<String>,
+}
+
+impl Expected {
+    /// Whether an answer is right.
+    pub(crate) fn is_met_by(&self, answer: &str) -> bool {
+        answer.starts_with(self.status) && self.parts.iter().all(|part| answer.contains(part.as_str()))
+    }
+}
+
+/// Sends all requests to `port` and checks all answers.
+pub(crate) fn run(port: u16, requests: &Requests, expected: &Expected) {
+    let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| Connection::open(port)).collect();
+    let total = requests.len();
+    for index in 0..total + CONNECTIONS {
+        let connection = &mut connections[index % CONNECTIONS];
+        if index >= CONNECTIONS && index - CONNECTIONS < total {
+            let answer = connection.answer();
+            assert!(expected.is_met_by(answer), "a wrong answer, which is not worth timing:\n{answer}");
+        }
+        if index < total {
+            connection.ask(requests.get(index));
+        }
+    }
+}
+
+/// One connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects to a port of this machine.
+    pub(crate) fn open(port: u16) -> Self {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket option");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+        Self { stream, buffer: vec![0; 16 * 1024] }
+    }
+
+    /// Sends a request.
+    pub(crate) fn ask(&mut self, request: &[u8]) {
+        self.stream.write_all(request).expect("the server reads");
+    }
+
+    /// Reads one whole answer.
+    pub(crate) fn answer(&mut self) -> &str {
+        let mut filled = 0;
+        loop {
+            let read = self.stream.read(&mut self.buffer[filled..]).expect("the server answers");
+            assert!(read > 0, "the server hung up");
+            filled += read;
+            if is_whole(&self.buffer[..filled]) {
+                return std::str::from_utf8(&self.buffer[..filled]).expect("an answer in ASCII");
+            }
+        }
+    }
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let Some(head) = text.find("\r\n\r\n") else { return false };
+    let name = "\r\ncontent-length: ";
+    let length = text[..head].find(name).and_then(|at| text[at + name.len()..].split("\r\n").next()).and_then(|digits| digits.parse::<usize>().ok());
+    text.len() == head + 4 + length.expect("every answer here has a length")
+}
