@@ -209,18 +209,6 @@ fn head_length(answer: &Answer) -> usize {
 #[test]
 fn s14_a_url_that_would_not_come_back_starts_no_hop() {
     let company = Company::echoing(Setup::default());
-<<<<<<< HEAD
-    let page = |length: usize| format!("{}/{}", company.shop, "a".repeat(length));
-    let visit = Browser::new().navigate(&page(2500));
-    assert_eq!(visit.statuses(), [302, 302, 303, 200]);
-    for step in &visit.steps {
-        // nginx takes 4 KB of head from a server behind it, unless it is told otherwise.
-        let head: usize = step.answer.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        assert!(head < 4000, "{head} octets at {}", step.url);
-    }
-    assert_untouched(&Browser::new().navigate(&page(2600)), "4 KB on the way to the broker");
-    assert_untouched(&Browser::new().navigate(&page(6100)), "8 KB on the way back");
-=======
     let front = format!("{}/", company.shop);
     // In the hop's query each of the origin's five `:` and `/` takes three octets, and each letter one.
     let room = RETURN_LENGTH_MAX - (front.len() + 2 * 5);
@@ -234,7 +222,6 @@ fn s14_a_url_that_would_not_come_back_starts_no_hop() {
         assert_untouched(&Browser::new().navigate(&format!("{front}{}", "a".repeat(long))), "too long");
     }
     assert_untouched(&Browser::new().navigate(&format!("{front}?{}", "/".repeat(room / 3 + 1))), "too long once encoded");
->>>>>>> rules
 }
 
 /// Got the page, and was asked only whether it keeps cookies.
@@ -269,35 +256,6 @@ fn s16_a_browser_that_drops_cookies_is_left_alone() {
     assert_eq!(bare.navigate(&page).statuses(), [302, 302, 200], "the memory is short-lived");
 }
 
-<<<<<<< HEAD
-#[test]
-fn s16_a_browser_that_drops_cookies_and_our_parameter_is_not_sent_in_circles() {
-    let company = Company::echoing(Setup::default());
-    let mut bare = Browser::new();
-    bare.blocks_cookies = true;
-    let page = format!("{}/p?x=1", company.shop);
-    // A protection that takes the parameter out leads the browser back to the page as if for the first time.
-    let away = |location: &str| location.split_once("&_tl=").map_or(location, |(page, _)| page).to_owned();
-    let start = bare.step(&page, None);
-    assert_eq!(start.status, 302);
-    let back = bare.step(start.header("location").unwrap(), None);
-    assert_eq!(away(back.header("location").unwrap()), page);
-    for round in 0..3 {
-        assert_eq!(bare.step(&page, None).status, 200, "round {round}");
-    }
-    // Somebody else is not kept waiting for it.
-    assert_eq!(Browser::new().step(&page, None).status, 302);
-}
-
-#[test]
-fn s16_a_client_that_came_back_with_cookies_is_forgotten() {
-    let company = Company::echoing(Setup::default());
-    let mut first = Browser::new();
-    first.navigate(&format!("{}/p", company.shop));
-    // The same household, the same kind of browser: a second person is sent on a hop like the first.
-    first.clear();
-    assert_eq!(first.navigate(&format!("{}/p", company.shop)).statuses(), [302, 302, 303, 200]);
-=======
 /// Behind a proxy or an extension that removes what it takes for tracking, no answer of the broker ever arrives.
 #[test]
 fn s16_r3_what_takes_our_parameter_out_makes_no_loop() {
@@ -315,5 +273,14 @@ fn s16_r3_what_takes_our_parameter_out_makes_no_loop() {
             }
         }
     }
->>>>>>> rules
+}
+
+#[test]
+fn s16_a_client_that_came_back_with_cookies_is_forgotten() {
+    let company = Company::echoing(Setup::default());
+    let mut first = Browser::new();
+    first.navigate(&format!("{}/p", company.shop));
+    // The same household, the same kind of browser: a second person is sent on a hop like the first.
+    first.clear();
+    assert_eq!(first.navigate(&format!("{}/p", company.shop)).statuses(), [302, 302, 303, 200]);
 }
