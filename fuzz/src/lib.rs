@@ -1,9 +1,13 @@
 //! What the targets share: the parties of a hop, and what must be true of every URL that is taken.
 
+use std::time::Duration;
+
 use throughline::base::clock::UnixSeconds;
 use throughline::base::origin::Origin;
 use throughline::base::random::CountingRandom;
 use throughline::base::secret::{MacKey, Purpose, SiteSecret};
+use throughline::domain::consent::ConsentPolicy;
+use throughline::domain::site::{Role, Site, SkipList};
 use url::Url;
 
 /// The moment at which everything happens; the seeds are of this time.
@@ -22,6 +26,21 @@ pub fn shop() -> Origin {
 /// The shop's key for `purpose`.
 pub fn key(purpose: Purpose) -> MacKey {
     SiteSecret::generate(&CountingRandom::default()).unwrap().derive(purpose)
+}
+
+/// The shop's rules, with these keys.
+pub fn site(cookie_key: MacKey, hop_key: MacKey) -> Site {
+    Site {
+        origin: shop(),
+        role: Role::Secondary,
+        consent: ConsentPolicy::Implied,
+        honour_gpc: true,
+        legacy_browsers: false,
+        skip: SkipList::new(&[]).unwrap(),
+        cookie_life: Duration::from_secs(395 * 86_400),
+        cookie_key,
+        hop_key,
+    }
 }
 
 /// Splits an input: a first byte that says what is done with the rest. Seeds begin with a letter, to be read by people.

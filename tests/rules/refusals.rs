@@ -68,6 +68,21 @@ fn r3_the_controls_token_is_good() {
     assert!(browser.visitor(&company.shop).is_some());
 }
 
+/// No redirect may lead to such a URL, so the ID comes with the page.
+#[test]
+fn r1_u1_a_good_token_on_an_unfit_url_gives_its_id_with_the_page() {
+    let company = Company::echoing(Setup::default());
+    for page in ["/a//b", "//evil.localhost/", "/@evil.localhost", "/%5Cevil.localhost", "/a/%2e%2e/b"] {
+        let (mut browser, hop_cookie) = with_hop_begun(&company);
+        let answer = browser.step(&format!("{}{page}?_tl={}", company.shop, Bounce::good(&hop_cookie).mint(&company)), None);
+        assert_eq!((answer.status, answer.header("location")), (200, None), "{page}");
+        assert_eq!(answer.header("cache-control"), Some("private, no-cache"), "{page}: it names somebody");
+        assert_eq!(answer.json()["visitor"].as_str(), browser.visitor(&company.shop).as_deref(), "{page}");
+        assert!(browser.visitor(&company.shop).is_some(), "{page}");
+        assert_eq!(answer.json()["target"], page);
+    }
+}
+
 #[test]
 fn r3_no_wrong_token_costs_a_page_or_sets_an_id() {
     let company = Company::echoing(Setup::default());

@@ -57,7 +57,7 @@ impl Driver {
         let port = free_port();
         let mut command = Command::new(engine.driver());
         command.arg(format!("--port={port}"));
-        for variable in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"] {
+        for variable in ["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"] {
             command.env(variable, home.path());
         }
         let display = (engine == Engine::WebKit).then(Display::start);

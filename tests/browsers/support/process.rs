@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -58,6 +60,13 @@ impl Drop for Process {
         let pids = doomed.iter().map(u32::to_string);
         let _ = Command::new("kill").arg("-KILL").args(pids).stderr(Stdio::null()).status();
         let _ = self.child.wait();
+        // The dying still write into the home directory that is about to be removed.
+        for _ in 0..100 {
+            if doomed.iter().all(|pid| parent_of(*pid).is_none()) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
