@@ -32,6 +32,9 @@ struct Body {
 /// Takes the visitor's choice; `body` has been read already.
 #[must_use]
 pub fn consent(env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::Bytes) -> HttpResponse {
+    if !is_same_origin(headers, &served.site.origin, false) {
+        return NOT_SAME_ORIGIN.json();
+    }
     let choice = match field(headers, body, "choice").as_deref() {
         Some("granted") => Choice::Granted,
         Some("denied") => Choice::Denied,
@@ -43,14 +46,14 @@ pub fn consent(env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::
 /// Forgets the visitor: the ID is gone, and the visitor counts as having refused.
 #[must_use]
 pub fn forget(env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::Bytes) -> HttpResponse {
+    if !is_same_origin(headers, &served.site.origin, false) {
+        return NOT_SAME_ORIGIN.json();
+    }
     answer(env, served, headers, body, Choice::Denied)
 }
 
 fn answer(env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::Bytes, choice: Choice) -> HttpResponse {
     let site = &served.site;
-    if !is_same_origin(headers, &site.origin, false) {
-        return NOT_SAME_ORIGIN.json();
-    }
     let now = env.clock.now();
     let facts = facts(&actix_web::http::Method::POST, path::CONSENT, headers, &env.cookies, site, now);
     let signal = facts.gpc && site.honour_gpc;
