@@ -18,16 +18,21 @@
 ///
 /// The tests live in a module of the scenario's name, so that the name ends with the engine.
 macro_rules! in_engines {
-    ($scenario:ident: $($engine:ident),+) => {
-        mod $scenario {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-                async fn $engine() {
-                    let engine = $crate::support::driver::Engine::named(stringify!($engine));
-                    super::$scenario(engine).await;
-                }
-            )+
+    (@test ($($attribute:tt)*) $scenario:ident $engine:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+        $($attribute)*
+        async fn $engine() {
+            let engine = $crate::support::driver::Engine::named(stringify!($engine));
+            super::$scenario(engine).await;
         }
+    };
+    (@all $attributes:tt $scenario:ident: $($engine:ident),+) => {
+        mod $scenario {
+            $(in_engines!(@test $attributes $scenario $engine);)+
+        }
+    };
+    ($(#$attribute:tt)* $scenario:ident: $($engine:ident),+) => {
+        in_engines!(@all ($(#$attribute)*) $scenario: $($engine),+);
     };
 }
 
