@@ -117,9 +117,12 @@ impl PageUrl {
     }
 
     fn with_parameter(self, value: &str) -> Location {
-        let mut text = self.clean().text;
+        let page = without_parameter(self.path_and_query());
+        let mut text = String::with_capacity(self.text.len() + 1 + PARAMETER.len() + 1 + value.len());
+        text.push_str(&self.text[..self.origin_length]);
+        text.push_str(&page);
         // Always `&` once there is a `?`, even right behind it: taking the parameter out then gives the same bytes back.
-        text.push(if text.contains('?') { '&' } else { '?' });
+        text.push(if page.contains('?') { '&' } else { '?' });
         text.push_str(PARAMETER);
         text.push('=');
         text.push_str(value);
@@ -288,11 +291,14 @@ fn is_plain_path(path: &str) -> bool {
         }
     });
     let cut_off = bytes.iter().rev().take(2).any(|&byte| byte == b'%');
-    let dots = |segment: &str| {
-        let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
-        decoded == "." || decoded == ".."
-    };
-    !(path.contains("//") || path.contains('@') || encoded_trouble || cut_off || path.split('/').any(dots))
+    !(path.contains("//") || path.contains('@') || encoded_trouble || cut_off || path.split('/').any(is_dots))
+}
+
+/// Whether a segment is `.` or `..`, with any of its dots encoded.
+fn is_dots(segment: &str) -> bool {
+    const DOTS: [&str; 3] = [".", "%2e", "%2E"];
+    let rest = DOTS.into_iter().find_map(|dot| segment.strip_prefix(dot));
+    rest.is_some_and(|rest| rest.is_empty() || DOTS.contains(&rest))
 }
 
 fn encode_non_ascii(text: &str) -> Cow<'_, str> {
