@@ -12,7 +12,7 @@ use super::crawlers::is_crawler;
 use super::parameter::{Parameter, parameter};
 use super::hop_request;
 use super::site::{Role, Site};
-use super::site_cookie::{Identity, Reading, Source};
+use super::site_cookie::{Identity, Reading, SiteState, Source};
 use super::url::PageUrl;
 
 /// The facts of a request, as its headers say them. `http::facts` reads them.
@@ -181,6 +181,14 @@ pub enum Decision {
     MintMaster,
 }
 
+/// The visitor, when that is all there is to a request: consent stands, the ID is final, and no token waits to be taken
+/// (rules S10, S11). So it is with most requests, and to know it takes the cookie and one other header.
+#[must_use]
+pub fn known(standing: Standing, state: &SiteState, query: Option<&str>) -> Option<Identity> {
+    let identity = state.identity.filter(|identity| standing.basis().is_some() && identity.source != Source::Provisional)?;
+    (parameter(query) == Parameter::Absent).then_some(identity)
+}
+
 /// Decides.
 #[must_use]
 pub fn decide(facts: &Facts<'_>, site: &Site, circuit: Circuit, now: UnixSeconds) -> Decision {
@@ -189,15 +197,13 @@ pub fn decide(facts: &Facts<'_>, site: &Site, circuit: Circuit, now: UnixSeconds
     let identity = if standing.basis().is_some() { state.identity } else { None };
     let pass = |reason| Decision::Pass(reason, identity);
 
-    let has_parameter = parameter(facts.query()) != Parameter::Absent;
-    let is_final = identity.is_some_and(|identity| identity.source != Source::Provisional);
-    if is_final && !has_parameter {
+    if known(standing, state, facts.query()).is_some() {
         return pass(Reason::Known);
     }
     if let Err(reason) = facts.page_navigation(site.legacy_browsers) {
         return pass(reason);
     }
-    if has_parameter {
+    if parameter(facts.query()) != Parameter::Absent {
         return Decision::Consume;
     }
     if site.skip.matches(facts.path()) {

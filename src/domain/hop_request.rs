@@ -146,7 +146,7 @@ pub fn verify(query: &str, endpoint: Endpoint, broker: &Origin, site: &Origin, k
     let (signed, tag) = query.rsplit_once("&sig=").ok_or(HopRefusal::Malformed)?;
     let mut pairs = signed.split('&');
     let mut next = |name: &str| pairs.next().and_then(|pair| pair.strip_prefix(name)).ok_or(HopRefusal::Malformed);
-    if next("v=")? != "1" || decode(next("site=")?).as_deref() != Some(site.as_str()) {
+    if next("v=")? != "1" || !octets(next("site=")?).eq(site.as_str().bytes().map(Some)) {
         return Err(HopRefusal::Malformed);
     }
     let flow = Flow::parse(next("flow=")?).ok_or(HopRefusal::Malformed)?;
@@ -204,19 +204,22 @@ const fn is_unreserved(byte: u8) -> bool {
 #[must_use]
 pub fn decode(encoded: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte == b'%' {
-            let (hex, after) = rest.split_at_checked(2)?;
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            bytes.push(u8::try_from(digit(hex[0])? * 16 + digit(hex[1])?).ok()?);
-            rest = after;
-        } else {
-            bytes.push(byte);
-        }
+    for octet in octets(encoded) {
+        bytes.push(octet?);
     }
     String::from_utf8(bytes).ok()
+}
+
+/// The octets that are encoded; `None` for a broken escape.
+fn octets(encoded: &str) -> impl Iterator<Item = Option<u8>> {
+    let mut bytes = encoded.bytes();
+    std::iter::from_fn(move || match bytes.next()? {
+        b'%' => {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            Some(digit().zip(digit()).and_then(|(high, low)| u8::try_from(high * 16 + low).ok()))
+        }
+        plain => Some(Some(plain)),
+    })
 }
 
 #[cfg(test)]

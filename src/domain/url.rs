@@ -118,9 +118,12 @@ impl PageUrl {
     }
 
     fn with_parameter(self, value: &str) -> Location {
-        let mut text = self.clean().text;
+        let page = without_parameter(self.path_and_query());
+        let mut text = String::with_capacity(self.text.len() + 1 + PARAMETER.len() + 1 + value.len());
+        text.push_str(&self.text[..self.origin_length]);
+        text.push_str(&page);
         // Always `&` once there is a `?`, even right behind it: taking the parameter out then gives the same bytes back.
-        text.push(if text.contains('?') { '&' } else { '?' });
+        text.push(if page.contains('?') { '&' } else { '?' });
         text.push_str(PARAMETER);
         text.push('=');
         text.push_str(value);
@@ -244,8 +247,11 @@ fn is_plain_path(path: &str) -> bool {
         }
     });
     let cut_off = bytes.iter().rev().take(2).any(|&byte| byte == b'%');
-    // Some servers take an encoded slash or dot for the plain one.
-    let decoded = path.to_ascii_lowercase().replace("%2f", "/").replace("%2e", ".");
+    // Some servers take an encoded slash or dot for the plain one. Most paths have no escape and are not copied for it.
+    let decoded = match bytes.contains(&b'%') {
+        true => Cow::Owned(path.to_ascii_lowercase().replace("%2f", "/").replace("%2e", ".")),
+        false => Cow::Borrowed(path),
+    };
     let is_dots = |segment: &str| segment == "." || segment == "..";
     !(decoded.contains("//") || decoded.contains('@') || encoded_trouble || cut_off || decoded.split('/').any(is_dots))
 }

@@ -83,11 +83,12 @@ impl CookieJar {
     }
 }
 
-/// The values of all cookies called `name`, in the order in which they came. A value that is not ASCII is none of ours.
+/// The values of all cookies called `name`, in the order in which they came. A value that is no UTF-8 is none of ours;
+/// what other cookies hold, which share the line, is their business.
 fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';'));
-    pairs.filter_map(move |pair| pair.trim_start_matches(' ').strip_prefix(name)?.strip_prefix('='))
+    let pairs = headers.get_all(header::COOKIE).flat_map(|line| line.as_bytes().split(|&byte| byte == b';'));
+    let value = move |pair: &'a [u8]| pair.trim_ascii_start().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+    pairs.filter_map(value).filter_map(|value| std::str::from_utf8(value).ok())
 }
 
 #[cfg(test)]
@@ -97,10 +98,16 @@ mod tests {
     #[test]
     fn r9_all_cookies_of_the_name_are_found_and_no_others() {
         let mut headers = HeaderMap::new();
-        for line in ["a=1; throughline=x; throughline-hop=h;throughline=y", "xthroughline=no; throughline=z; throughline", "throughline=é"] {
-            headers.append(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        let lines: [&[u8]; 4] = [
+            b"a=1; throughline=x; throughline-hop=h;throughline=y",
+            b"xthroughline=no; throughline=z; throughline",
+            b"throughline=\xff; name=\xc3\xa9; throughline=beside others' UTF-8",
+            b"name=\xff; throughline=beside others' bytes",
+        ];
+        for line in lines {
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
         }
-        assert_eq!(values(&headers, "throughline").collect::<Vec<_>>(), ["x", "y", "z"]);
+        assert_eq!(values(&headers, "throughline").collect::<Vec<_>>(), ["x", "y", "z", "beside others' UTF-8", "beside others' bytes"]);
         assert_eq!(values(&headers, "throughline-hop").collect::<Vec<_>>(), ["h"]);
     }
 

@@ -7,6 +7,7 @@ use crate::base::clock::UnixSeconds;
 use crate::base::origin::Origin;
 use crate::domain::decision::Facts;
 use crate::domain::site::Site;
+use crate::domain::site_cookie::Reading;
 
 use super::cookies::CookieJar;
 
@@ -27,6 +28,12 @@ const SPECULATION: [HeaderName; 4] = [
 /// Reads the facts of a request to `site`. `is_bare_client` is left `false`: who remembers clients fills it in.
 #[must_use]
 pub fn facts<'a>(method: &Method, path_and_query: &'a str, headers: &'a HeaderMap, jar: &CookieJar, site: &Site, now: UnixSeconds) -> Facts<'a> {
+    facts_beside(jar.read_id(headers, &site.cookie_key, site.cookie_life, now), method, path_and_query, headers, jar)
+}
+
+/// The same, where the ID cookies have been read already.
+#[must_use]
+pub fn facts_beside<'a>(cookies: Reading, method: &Method, path_and_query: &'a str, headers: &'a HeaderMap, jar: &CookieJar) -> Facts<'a> {
     Facts {
         path_and_query,
         is_get: method == Method::GET,
@@ -39,11 +46,17 @@ pub fn facts<'a>(method: &Method, path_and_query: &'a str, headers: &'a HeaderMa
             || headers.contains_key(&header::UPGRADE)
             || headers.contains_key(&X_REQUESTED_WITH),
         user_agent: text(headers, &header::USER_AGENT),
-        gpc: headers.get(&SEC_GPC).is_some_and(|value| value.as_bytes().trim_ascii() == b"1"),
-        cookies: jar.read_id(headers, &site.cookie_key, site.cookie_life, now),
+        gpc: gpc(headers),
+        cookies,
         has_hop_cookie: jar.has_hop(headers),
         is_bare_client: false,
     }
+}
+
+/// `Sec-GPC: 1`: the browser refuses for the visitor (rule S9).
+#[must_use]
+pub fn gpc(headers: &HeaderMap) -> bool {
+    headers.get(&SEC_GPC).is_some_and(|value| value.as_bytes().trim_ascii() == b"1")
 }
 
 /// A header's value, if it is there and is ASCII.

@@ -12,14 +12,14 @@ use crate::base::random::{NoRandomness, random_bytes};
 use crate::domain::arrival::Refusal as ArrivalRefusal;
 use crate::domain::breaker::Circuit;
 use crate::domain::consent::Standing;
-use crate::domain::decision::{Decision, Facts, Reason, decide};
+use crate::domain::decision::{Decision, Facts, Reason, decide, known};
 use crate::domain::hop_request::HopRequest;
 use crate::domain::parameter::{Parameter, parameter, without_parameter};
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::domain::url::{Location, PageUrl};
 use crate::http::answer::{Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
-use crate::http::facts::{facts, is_early_data};
+use crate::http::facts::{facts_beside, gpc, is_early_data};
 use crate::http::visitor::Visitor;
 use crate::http::{Env, ServedSite};
 use crate::token::claims::{Flow, FlowSecret};
@@ -66,12 +66,17 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     let now = env.clock.now();
     let site = &served.site;
     let path_and_query = head.uri.path_and_query().map_or("/", |both| both.as_str());
-    let mut facts = facts(&head.method, path_and_query, &head.headers, &env.cookies, site, now);
+    // Most requests come from a visitor who is known, and must cost next to nothing: the other headers are not looked at.
+    let cookies = env.cookies.read_id(&head.headers, &site.cookie_key, site.cookie_life, now);
+    let standing = Standing::new(site.consent, cookies.state.choice, site.honour_gpc && gpc(&head.headers));
+    if let Some(identity) = known(standing, &cookies.state, head.uri.query()) {
+        return Page::Serve(Served::plain(visitor(Some(identity), standing)));
+    }
+    let mut facts = facts_beside(cookies, &head.method, path_and_query, &head.headers, &env.cookies);
     let client = || env.proxies.client_key(peer, &head.headers);
     if !facts.keeps_cookies() && facts.page_navigation(site.legacy_browsers).is_ok() {
         facts.is_bare_client = satellite.bare_clients.contains(client(), env.clock.uptime());
     }
-    let standing = facts.standing(site);
     let request = Request { satellite, env, served, head, facts: &facts, standing, now };
     match decide(&facts, site, circuit(satellite), now) {
         Decision::Pass(reason, identity) => {
