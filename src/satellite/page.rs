@@ -22,6 +22,7 @@ use crate::http::event::{Event, Step};
 use crate::http::facts::{facts_beside, gpc, is_early_data};
 use crate::http::visitor::Visitor;
 use crate::http::{Env, ServedSite};
+use crate::store::recent_set::Claim;
 use crate::token::claims::{Flow, FlowSecret};
 
 use super::Satellite;
@@ -87,11 +88,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
         }
         Decision::Start(page) => request.start(page, client).unwrap_or_else(|NoRandomness| request.serve_without("no_randomness")),
         Decision::Consume => request.consume(client),
-        Decision::Probe => {
-            request.tell(Step::Page, "probe", None);
-            let cookie = env.cookies.set_id(site, served.same_site, &SiteState::default(), now);
-            Page::Serve(Served { cookie, ..Served::plain(visitor(None, standing)) })
-        }
+        Decision::Probe => request.probe(),
         Decision::MintProvisional => request.mint(Source::Provisional),
         Decision::MintMaster => request.mint(Source::Broker),
     }
@@ -125,19 +122,26 @@ impl Request<'_> {
         Page::Serve(Served::plain(visitor(None, self.standing)))
     }
 
+    /// The page, and a cookie that shows with the next one whether the browser keeps any (rule S16).
+    fn probe(&self) -> Page {
+        self.tell(Step::Page, "probe", None);
+        Page::Serve(Served { cookie: self.set_id(&SiteState::default()), ..Served::plain(visitor(None, self.standing)) })
+    }
+
     /// Sends the visitor on a hop. The ID cookie notes the attempt for a day (rule S12), the hop cookie binds it to this
     /// browser for two minutes. A client without cookies is noted until it comes back with them: were it to come back with
     /// neither cookies nor our parameter, which some protections take out, it would otherwise go round (rule S16).
     fn start(&self, page: PageUrl, client: impl Fn() -> u128) -> Result<Page, NoRandomness> {
         let Some(basis) = self.standing.basis() else { return Ok(self.serve_without(Reason::NoConsent.code())) };
+        // Of two first tabs in the same instant one goes: both hops would find no master cookie, and mint two IDs.
+        if !self.facts.keeps_cookies() && self.satellite.bare_clients.claim(client(), self.env.clock.uptime()) == Claim::Again {
+            return Ok(self.probe());
+        }
         let secret = FlowSecret::new(random_bytes(&*self.env.random)?);
         let request = HopRequest { flow: secret.flow(), issued_at: self.now, basis, page: Some(page) };
         let query = request.sign(&self.satellite.primary, &self.served.site.origin, &self.served.site.hop_key);
         let state = SiteState { hop_begun: Some(self.now), ..self.facts.cookies.state };
         let cookies = [self.env.cookies.set_hop(&secret), self.set_id(&state)].into_iter().flatten();
-        if !self.facts.keeps_cookies() {
-            self.satellite.bare_clients.claim(client(), self.env.clock.uptime());
-        }
         self.tell(Step::Start, "start", Some(request.flow));
         Ok(Page::Answer(redirect(Redirect::Start, Location::hop(&self.satellite.primary, &query), cookies)))
     }
