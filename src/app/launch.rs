@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_files::Files;
+use actix_web::dev::Service as _;
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use rustls::pki_types::pem::PemObject as _;
@@ -26,13 +27,14 @@ use crate::satellite::Satellite;
 use crate::satellite::watch::Pace;
 use crate::store::live_keys::LiveKeys;
 
+use super::ending::Ending;
 use super::middleware::Throughline;
 use super::node::Node;
 
 /// A client that takes longer over its request's head is hung up on (rule A5).
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long the requests under way have after SIGTERM (rule A4).
+/// How long the requests under way have once the listeners are closed (rule A4).
 const SHUTDOWN_SECONDS: u64 = 30;
 
 /// Why a server that was configured well does not start.
@@ -94,7 +96,7 @@ impl Launch {
         Ok(Self { node, files, listen, workers: limits.workers, outbound, pace })
     }
 
-    /// Serves until a signal ends it: SIGTERM lets the requests under way finish, SIGINT does not wait. `pages` adds what
+    /// Serves until a signal ends it: SIGTERM drops no request, SIGINT does not wait. `pages` adds what
     /// serves the pages; `ready` is told the addresses once they are bound.
     ///
     /// # Errors
@@ -105,12 +107,19 @@ impl Launch {
         ready: impl FnOnce(&[SocketAddr]),
     ) -> Result<(), LaunchFailure> {
         let Self { node, files: _, listen, workers, outbound, pace } = self;
-        let for_workers = Arc::clone(&node);
+        let ending = Ending::default();
+        let for_workers = (Arc::clone(&node), ending.clone());
         let mut server = HttpServer::new(move || {
-            App::new().wrap(Throughline::new(Arc::clone(&for_workers))).configure(pages.clone())
+            let ending = for_workers.1.clone();
+            let app = App::new().wrap(Throughline::new(Arc::clone(&for_workers.0))).wrap_fn(move |request, service| {
+                let (answering, ending) = (service.call(request), ending.clone());
+                async move { answering.await.map(|answer| ending.tell(answer)) }
+            });
+            app.configure(pages.clone())
         })
         .client_request_timeout(HEAD_TIME_MAX)
-        .shutdown_timeout(SHUTDOWN_SECONDS);
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals();
         if let Some(workers) = workers {
             server = server.workers(workers);
         }
@@ -124,6 +133,7 @@ impl Launch {
         }
         let addresses = server.addrs();
         let running = server.run();
+        ending.follow_signals(&running.handle()).map_err(|error| LaunchFailure(format!("cannot wait for signals: {error}")))?;
         node.spawn_watches(&outbound, pace);
         ready(&addresses);
         running.await.map_err(|error| LaunchFailure(format!("the server ended: {error}")))

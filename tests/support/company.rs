@@ -46,6 +46,23 @@ impl Company {
         Self::processes(setup, &[Part::Broker, Part::Satellites])
     }
 
+    /// The satellites' process alone: on the broker's port there is nobody, until the test puts somebody there.
+    pub(crate) fn start_without_broker(setup: Setup) -> Self {
+        let mut company = Self::planned(setup, true);
+        company.processes.push(Process::serve(&company.configuration(Part::Satellites)));
+        let port = company.port();
+        let is_up = || super::wire::connect(port).is_ok();
+        wait_until("the satellites listen", || company.processes[0].has_ended(), is_up).unwrap_or_else(|problem| panic!("{problem}"));
+        company
+    }
+
+    /// Starts the broker of a company in two processes, for the first time or again.
+    pub(crate) fn start_broker(&mut self) {
+        self.processes.retain_mut(|process| !process.has_ended());
+        self.processes.push(Process::serve(&self.configuration(Part::Broker)));
+        self.wait_until_ready().unwrap_or_else(|problem| panic!("{problem}"));
+    }
+
     fn processes(setup: Setup, parts: &[Part]) -> Self {
         let mut company = Self::planned(setup, parts.len() > 1);
         // Another program may take the port in between; then try again with another.
