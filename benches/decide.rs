@@ -38,7 +38,8 @@ fn visitor() -> VisitorId {
 }
 
 fn shop() -> Site {
-    let (cookie_key, hop_key) = Site::keys(Role::Secondary, &SiteSecret::generate(&CountingRandom::default()).expect("randomness"));
+    let (cookie_key, hop_key) =
+        Site::keys(Role::Secondary, &SiteSecret::generate(&CountingRandom::default()).expect("randomness"));
     Site {
         origin: origin("https://shop.example"),
         role: Role::Secondary,
@@ -77,7 +78,9 @@ fn headers(cookie: &str) -> HeaderMap {
 fn decisions(criterion: &mut Criterion) {
     let site = shop();
     let value = known().write(&site.cookie_key);
-    for (name, cookie) in [("decide: known", format!("_ga=GA1.1.1; __Host-throughline={value}")), ("decide: start", "_ga=GA1.1.1".into())] {
+    for (name, cookie) in
+        [("decide: known", format!("_ga=GA1.1.1; __Host-throughline={value}")), ("decide: start", "_ga=GA1.1.1".into())]
+    {
         let headers = headers(&cookie);
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| {
@@ -100,7 +103,8 @@ fn tokens(criterion: &mut Criterion) {
     let (broker, shop) = (origin("https://www.brand.example"), origin("https://shop.example"));
     let key = SigningKey::from_seed(&[1; 32]).expect("a key");
     let flow = FlowSecret::new([9; 16]).flow();
-    let statement = Statement { issuer: &broker, audience: &shop, visitor: visitor(), now: NOW, life: TOKEN_LIFE_MAX, id: TokenId([7; 16]) };
+    let statement =
+        Statement { issuer: &broker, audience: &shop, visitor: visitor(), now: NOW, life: TOKEN_LIFE_MAX, id: TokenId([7; 16]) };
     criterion.bench_function("token: mint", |bencher| bencher.iter(|| bounce_token(&key, black_box(&statement), flow)));
     let token = bounce_token(&key, &statement, flow);
     let verifier = Verifier::new(&broker, key.public().clone(), &shop);

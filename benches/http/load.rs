@@ -108,6 +108,9 @@ fn is_whole(bytes: &[u8]) -> bool {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let Some(head) = text.find("\r\n\r\n") else { return false };
     let name = "\r\ncontent-length: ";
-    let length = text[..head].find(name).and_then(|at| text[at + name.len()..].split("\r\n").next()).and_then(|digits| digits.parse::<usize>().ok());
+    let length = text[..head]
+        .find(name)
+        .and_then(|at| text[at + name.len()..].split("\r\n").next())
+        .and_then(|digits| digits.parse::<usize>().ok());
     text.len() == head + 4 + length.expect("every answer here has a length")
 }

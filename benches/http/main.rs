@@ -54,7 +54,8 @@ fn measure(only: Option<&str>) {
 }
 
 fn measure_process() {
-    let (times, sizes): (Vec<_>, Vec<_>) = (0..STARTS).map(|_| first_answer()).map(|(time, size)| (time.as_secs_f64() * 1000.0, size)).unzip();
+    let (times, sizes): (Vec<_>, Vec<_>) =
+        (0..STARTS).map(|_| first_answer()).map(|(time, size)| (time.as_secs_f64() * 1000.0, size)).unzip();
     println!();
     println!("| what | figure | target | |");
     println!("|---|---|---|---|");
@@ -186,15 +187,17 @@ impl Case {
         round(&ours);
         round(&limit);
         // Which of the two goes first alternates, so that neither always follows the other.
-        let rounds: Vec<_> = (0..ROUNDS).map(|number| {
-            if number % 2 == 0 {
-                let ours = round(&ours);
-                (ours, round(&limit))
-            } else {
-                let limit = round(&limit);
-                (round(&ours), limit)
-            }
-        }).collect();
+        let rounds: Vec<_> = (0..ROUNDS)
+            .map(|number| {
+                if number % 2 == 0 {
+                    let ours = round(&ours);
+                    (ours, round(&limit))
+                } else {
+                    let limit = round(&limit);
+                    (round(&ours), limit)
+                }
+            })
+            .collect();
         let figures = |pick: fn(&Round) -> f64| sorted(rounds.iter().map(pick).collect());
         let (ours, limit) = (undisturbed(&figures(|round| round.0.processor)), undisturbed(&figures(|round| round.1.processor)));
         let clock = figures(|round| round.0.clock / round.1.clock);

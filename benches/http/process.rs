@@ -20,7 +20,8 @@ const LOAD_CORE: &str = "1";
 
 /// Keeps this process off the servers' core, if there is another.
 pub(crate) fn pin_load() {
-    let pinned = Command::new("taskset").args(["-acp", LOAD_CORE, &std::process::id().to_string()]).stdout(Stdio::null()).status();
+    let pinned =
+        Command::new("taskset").args(["-acp", LOAD_CORE, &std::process::id().to_string()]).stdout(Stdio::null()).status();
     if !pinned.is_ok_and(|status| status.success()) {
         println!("(not pinned: no taskset, or one core only)");
     }
@@ -31,7 +32,12 @@ impl Server {
     pub(crate) fn start(program: &str, port: u16, arguments: &[String]) -> Self {
         let begun = Instant::now();
         let mut command = Command::new("taskset");
-        command.args(["-c", SERVER_CORE, program]).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["-c", SERVER_CORE, program])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let server = Self { child: command.spawn().expect("taskset runs"), port };
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             assert!(begun.elapsed() < Duration::from_secs(20), "{program} does not listen");
@@ -43,7 +49,8 @@ impl Server {
     /// Processor time so far, of all threads.
     pub(crate) fn processor_time(&self) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("a running process");
-        let on_core = |task: fs::DirEntry| fs::read_to_string(task.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok();
+        let on_core =
+            |task: fs::DirEntry| fs::read_to_string(task.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok();
         Duration::from_nanos(tasks.flatten().filter_map(on_core).sum())
     }
 

@@ -18,7 +18,12 @@ async fn page() -> HttpResponse {
 /// Our server, with a small page behind the middleware.
 pub(crate) fn ours(port: u16) {
     let launch = Company::on(port).launch();
-    serve(launch.run(|app| { app.default_service(web::to(page)); }, |_| ()));
+    serve(launch.run(
+        |app| {
+            app.default_service(web::to(page));
+        },
+        |_| (),
+    ));
 }
 
 /// Our server, its replay memory filled first.
@@ -27,9 +32,15 @@ pub(crate) fn filled(port: u16) {
     let (replay, uptime) = (&launch.node.satellite.replay, SystemClock::new().uptime());
     // Keys are digests, so any mixed bits do; a few more than fit, since they spread unevenly.
     let keys = (1..).map(|number: u128| number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
-    let claimed = keys.take(2 * REPLAY_ENTRIES).filter(|key| replay.claim(*key, uptime) == Claim::First).take(REPLAY_ENTRIES).count();
+    let claimed =
+        keys.take(2 * REPLAY_ENTRIES).filter(|key| replay.claim(*key, uptime) == Claim::First).take(REPLAY_ENTRIES).count();
     assert_eq!(claimed, REPLAY_ENTRIES);
-    serve(launch.run(|app| { app.default_service(web::to(page)); }, |_| ()));
+    serve(launch.run(
+        |app| {
+            app.default_service(web::to(page));
+        },
+        |_| (),
+    ));
 }
 
 /// The cryptography that an answer cannot do without.
@@ -70,16 +81,18 @@ pub(crate) fn limit(port: u16, work: Work, message_length: usize, answer: &str) 
     let public = ParsedPublicKey::new(&ED25519, pair.public_key().as_ref()).expect("a key");
     let ready = web::Data::new((shape, pair, message, signature, public));
     let server = HttpServer::new(move || {
-        App::new().app_data(ready.clone()).default_service(web::to(move |ready: web::Data<(Shape, Ed25519KeyPair, Vec<u8>, _, ParsedPublicKey)>| {
-            let (shape, pair, message, signature, public) = &**ready;
-            let signature: &aws_lc_rs::signature::Signature = signature;
-            match work {
-                Work::None => {}
-                Work::Sign => drop(std::hint::black_box(pair.sign(message))),
-                Work::Verify => public.verify_sig(message, signature.as_ref()).expect("a good signature"),
-            }
-            std::future::ready(shape.answer())
-        }))
+        App::new().app_data(ready.clone()).default_service(web::to(
+            move |ready: web::Data<(Shape, Ed25519KeyPair, Vec<u8>, _, ParsedPublicKey)>| {
+                let (shape, pair, message, signature, public) = &**ready;
+                let signature: &aws_lc_rs::signature::Signature = signature;
+                match work {
+                    Work::None => {}
+                    Work::Sign => drop(std::hint::black_box(pair.sign(message))),
+                    Work::Verify => public.verify_sig(message, signature.as_ref()).expect("a good signature"),
+                }
+                std::future::ready(shape.answer())
+            },
+        ))
     });
     serve(async { server.workers(1).bind(("127.0.0.1", port)).expect("a free port").run().await });
 }
@@ -99,8 +112,10 @@ impl Shape {
     fn of(answer: &str) -> Self {
         let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
         let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok()).expect("a status");
-        let pairs = lines.filter_map(|line| line.split_once(": ")).filter(|(name, _)| !matches!(*name, "date" | "content-length"));
+        let status =
+            lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok()).expect("a status");
+        let pairs =
+            lines.filter_map(|line| line.split_once(": ")).filter(|(name, _)| !matches!(*name, "date" | "content-length"));
         let headers = pairs.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect();
         Self { status, headers, body: body.to_owned() }
     }

@@ -92,7 +92,8 @@ impl Launch {
         let node = Arc::new(Node::new(env, Satellite::new(primary, limits.replay_entries), broker, sites));
         let extra = outbound.ca_file.as_deref().map_or(Ok(Vec::new()), |file| read_certificates(file))?;
         let pace = Pace { interval: outbound.probe_interval, timeout: outbound.probe_timeout };
-        let outbound = Outbound::new(outbound.resolve, extra).map_err(|error| LaunchFailure(format!("[outbound] ca_file: {error}")))?;
+        let outbound =
+            Outbound::new(outbound.resolve, extra).map_err(|error| LaunchFailure(format!("[outbound] ca_file: {error}")))?;
         Ok(Self { node, files, listen, workers: limits.workers, outbound, pace })
     }
 
@@ -162,7 +163,8 @@ fn server_tls(files: &TlsFiles) -> Result<rustls::ServerConfig, LaunchFailure> {
 }
 
 fn read_certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
-    let failed = |error: rustls::pki_types::pem::Error| LaunchFailure(format!("{}: no certificates in PEM ({error})", file.display()));
+    let failed =
+        |error: rustls::pki_types::pem::Error| LaunchFailure(format!("{}: no certificates in PEM ({error})", file.display()));
     CertificateDer::pem_file_iter(file).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
 }
 

@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::Uri;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::rt::time::timeout;
 use actix_web::{Error, FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse, web};
 use pin_project_lite::pin_project;
@@ -142,18 +142,20 @@ async fn post<B>(
 /// How long a client may take over a small body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
-const TOO_LARGE: Refusal =
-    Refusal { status: 413, code: "too_large", advice: "Send at most 4,096 octets." };
+const TOO_LARGE: Refusal = Refusal { status: 413, code: "too_large", advice: "Send at most 4,096 octets." };
 
-const CUT_OFF: Refusal =
-    Refusal { status: 400, code: "cut_off", advice: "The body did not arrive whole; send it again." };
+const CUT_OFF: Refusal = Refusal { status: 400, code: "cut_off", advice: "The body did not arrive whole; send it again." };
 
 /// Removes what only we may tell the application, however it is spelled (rule F2).
 fn strip(headers: &mut HeaderMap) {
     let ours = |name: &HeaderName| {
         let name = name.as_str();
         name.len() >= contract::header::PREFIX.len()
-            && name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }).zip(contract::header::PREFIX.bytes()).all(|(one, other)| one == other)
+            && name
+                .bytes()
+                .map(|byte| if byte == b'_' { b'-' } else { byte })
+                .zip(contract::header::PREFIX.bytes())
+                .all(|(one, other)| one == other)
     };
     if headers.keys().any(ours) {
         let names: Vec<_> = headers.keys().filter(|name| ours(name)).cloned().collect();

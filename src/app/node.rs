@@ -186,7 +186,8 @@ impl Node {
     fn health(&self, served: &ServedSite) -> HttpResponse {
         let can_sign = served.keys.load().signing_key(self.env.clock.now()).is_some();
         let broker = (served.site.role == Role::Secondary).then(|| self.satellite.breaker.circuit().as_str().to_owned());
-        let (status, word) = if can_sign { (StatusCode::OK, Health::OK) } else { (StatusCode::SERVICE_UNAVAILABLE, Health::UNABLE) };
+        let (status, word) =
+            if can_sign { (StatusCode::OK, Health::OK) } else { (StatusCode::SERVICE_UNAVAILABLE, Health::UNABLE) };
         json(status, &Health { status: word.into(), broker }, None)
     }
 
@@ -209,7 +210,9 @@ async fn watch_key_files(node: Arc<Node>) {
             match served.keys.refresh() {
                 Ok(true) => tracing::info!(site = served.site.origin.as_str(), "its key file was read again"),
                 Ok(false) => {}
-                Err(mistake) => tracing::error!(site = served.site.origin.as_str(), %mistake, "the keys that were read before stay in use"),
+                Err(mistake) => {
+                    tracing::error!(site = served.site.origin.as_str(), %mistake, "the keys that were read before stay in use")
+                }
             }
         }
     }

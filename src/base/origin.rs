@@ -42,7 +42,9 @@ impl Origin {
         }
         let url = match Url::parse(text) {
             Ok(url) => url,
-            Err(error) => return mistake(format!("{text:?} is not an origin ({error}); write one such as \"https://shop.example\"")),
+            Err(error) => {
+                return mistake(format!("{text:?} is not an origin ({error}); write one such as \"https://shop.example\""));
+            }
         };
         let Some(host) = url.host() else {
             return mistake(format!("{text:?} has no host; write an origin such as \"https://shop.example\""));
@@ -62,11 +64,15 @@ impl Origin {
                 return mistake(format!("{text:?} ends its host with a dot; write {undotted:?}"));
             }
             if !is_dns_name(domain) {
-                return mistake(format!("{text:?} has a host that no DNS name can be; one is of letters, digits, hyphens and dots"));
+                return mistake(format!(
+                    "{text:?} has a host that no DNS name can be; one is of letters, digits, hyphens and dots"
+                ));
             }
         }
         if text != canonical {
-            return mistake(format!("{text:?} is more than an origin, or is spelled otherwise than browsers spell it; write {canonical:?}"));
+            return mistake(format!(
+                "{text:?} is more than an origin, or is spelled otherwise than browsers spell it; write {canonical:?}"
+            ));
         }
         let authority_at = url.scheme().len() + "://".len();
         let host_end = authority_at + host.to_string().len();

@@ -10,10 +10,10 @@ use crate::domain::decision::Reason;
 use crate::domain::hop_request::{self, Endpoint, HopRequest, way_back};
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
+use crate::http::Env;
 use crate::http::answer::{Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
 use crate::http::facts::facts;
-use crate::http::Env;
 use crate::token::claims::Flow;
 use crate::token::mint::Token;
 
@@ -100,7 +100,8 @@ fn take(
     refused_by_browser: bool,
     now: UnixSeconds,
 ) -> Result<Answered, Nothing> {
-    let request = hop_request::verify(query, Endpoint::Hop, &broker.primary.site.origin, &site.origin, &site.hop_key, now).map_err(Nothing::Request)?;
+    let request = hop_request::verify(query, Endpoint::Hop, &broker.primary.site.origin, &site.origin, &site.hop_key, now)
+        .map_err(Nothing::Request)?;
     if refused_by_browser || master.choice == Choice::Denied {
         return Err(Nothing::Visitor(Reason::Refused.code()));
     }

@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 
 use crate::base::origin::Origin;
 use crate::domain::contract::path;
-use crate::domain::site::RegisteredSite;
 use crate::domain::documents::{Metadata, SiteEntry};
+use crate::domain::site::RegisteredSite;
 use crate::http::answer::public_json;
 use crate::token::keyset::JWKS_MAX_AGE;
 

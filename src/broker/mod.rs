@@ -52,7 +52,14 @@ impl Broker {
     }
 
     /// The token that answers `request`.
-    fn answer(&self, env: &Env, site: &RegisteredSite, request: &HopRequest, identity: &Identity, now: UnixSeconds) -> Result<Token, NoAnswer> {
+    fn answer(
+        &self,
+        env: &Env,
+        site: &RegisteredSite,
+        request: &HopRequest,
+        identity: &Identity,
+        now: UnixSeconds,
+    ) -> Result<Token, NoAnswer> {
         let id = TokenId(random_bytes(&*env.random)?);
         let keys = self.primary.keys.load();
         let key = keys.signing_key(now).ok_or(NoAnswer)?;

@@ -26,7 +26,12 @@ pub struct CheckArgs {
 ///
 /// # Errors
 /// With every mistake of the configuration.
-pub fn run(args: &CheckArgs, clock: &dyn Clock, env: &dyn Fn(&str) -> Option<String>, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(
+    args: &CheckArgs,
+    clock: &dyn Clock,
+    env: &dyn Fn(&str) -> Option<String>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let config = Config::load(&args.config, env)?;
     let now = clock.now();
     let scheme = if config.listen.tls.is_some() { "https" } else { "http" };

@@ -63,7 +63,8 @@ pub fn run(args: &InitArgs, clock: &dyn Clock, random: &dyn Random, out: &mut dy
 
     let config = within(&args.folder, FILE);
     // What was just written is read as `serve` will read it: an init that succeeded leaves nothing that does not load.
-    Config::load(&config, &|_| None).map_err(|report| Failure::fault(format_args!("what init wrote does not load:\n{report}")))?;
+    Config::load(&config, &|_| None)
+        .map_err(|report| Failure::fault(format_args!("what init wrote does not load:\n{report}")))?;
     for file in written.keep() {
         writeln!(out, "wrote {}", file.display())?;
     }
@@ -98,12 +99,15 @@ fn name_sites(args: &InitArgs) -> Result<Vec<NamedSite<'_>>, Failure> {
 fn refuse_existing(folder: &Path, sites: &[NamedSite<'_>]) -> Result<(), Failure> {
     let files = sites.iter().flat_map(|site| [site.secret_file(), site.key_file()]);
     let files = std::iter::once(FILE.to_owned()).chain(files).map(|file| within(folder, &file));
-    let in_the_way: Vec<_> = files.filter(|file| file.symlink_metadata().is_ok()).map(|file| format!("\n  {}", file.display())).collect();
+    let in_the_way: Vec<_> =
+        files.filter(|file| file.symlink_metadata().is_ok()).map(|file| format!("\n  {}", file.display())).collect();
     if in_the_way.is_empty() {
         return Ok(());
     }
     let list = in_the_way.concat();
-    Err(Failure::Mistake(format!("init overwrites nothing, and this is in the way:{list}\nMove it away, or choose another --folder")))
+    Err(Failure::Mistake(format!(
+        "init overwrites nothing, and this is in the way:{list}\nMove it away, or choose another --folder"
+    )))
 }
 
 /// In messages, what lies here has no `./` before it.
@@ -113,7 +117,12 @@ fn within(folder: &Path, name: &str) -> PathBuf {
 
 /// The configuration comes last: whoever sees it sees it complete.
 fn write_all(
-    args: &InitArgs, consent: ConsentPolicy, sites: &[NamedSite<'_>], now: UnixSeconds, random: &dyn Random, written: &mut Written,
+    args: &InitArgs,
+    consent: ConsentPolicy,
+    sites: &[NamedSite<'_>],
+    now: UnixSeconds,
+    random: &dyn Random,
+    written: &mut Written,
 ) -> Result<(), Failure> {
     for folder in [args.folder.clone(), within(&args.folder, "secrets"), within(&args.folder, "keys")] {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);

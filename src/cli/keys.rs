@@ -125,7 +125,10 @@ fn rotate(file: &Path, at_once: bool, now: UnixSeconds, random: &dyn Random, out
         writeln!(out, "Every process of this site must have this file now: what one publishes, all must know.")?;
         writeln!(out, "Until the other sites have fetched the JWKS again (within {seconds} s), they refuse tokens of {id}:")?;
         writeln!(out, "their pages are served as ever, but visitors come without the ID.")?;
-        writeln!(out, "Old keys count until the times above. If they were stolen, use a new file instead: throughline keys create")?;
+        writeln!(
+            out,
+            "Old keys count until the times above. If they were stolen, use a new file instead: throughline keys create"
+        )?;
     } else {
         // Until a process has it, its JWKS lacks the key, and others keep that copy: a cache in between, then a satellite.
         let by = UnixSeconds(plan.activate_at.0.saturating_sub(2 * JWKS_MAX_AGE.as_secs()));

@@ -35,7 +35,9 @@ impl<'a> Files<'a> {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(path),
             Ok(_) => Err(format!("{} is not a file; write the path of one", path.display())),
-            Err(error) => Err(format!("{} cannot be read ({error}); paths are relative to the configuration's folder", path.display())),
+            Err(error) => {
+                Err(format!("{} cannot be read ({error}); paths are relative to the configuration's folder", path.display()))
+            }
         }
     }
 
@@ -45,7 +47,9 @@ impl<'a> Files<'a> {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => Ok(path),
             Ok(_) => Err(format!("{} is not a folder; write the path of one", path.display())),
-            Err(error) => Err(format!("{} cannot be read ({error}); paths are relative to the configuration's folder", path.display())),
+            Err(error) => {
+                Err(format!("{} cannot be read ({error}); paths are relative to the configuration's folder", path.display()))
+            }
         }
     }
 
@@ -65,8 +69,10 @@ impl<'a> Files<'a> {
             return Err("what stands here is no name of an environment variable; write one such as \"SHOP_SECRET\"".into());
         }
         let value = (self.env)(name).map(zeroize::Zeroizing::new);
-        let value = value.ok_or_else(|| format!("the environment variable {name} is not set, or not UTF-8; set it before the start"))?;
-        let secret = SiteSecret::parse(&value).ok_or_else(|| format!("the environment variable {name} holds no secret: {MAKE_SECRET}"))?;
+        let value =
+            value.ok_or_else(|| format!("the environment variable {name} is not set, or not UTF-8; set it before the start"))?;
+        let secret =
+            SiteSecret::parse(&value).ok_or_else(|| format!("the environment variable {name} holds no secret: {MAKE_SECRET}"))?;
         self.once(&format!("variable {name}")).map(|()| secret)
     }
 
@@ -80,7 +86,11 @@ impl<'a> Files<'a> {
 
     /// Two sites with one secret or key could speak for each other: mostly a block that was copied and half edited.
     fn once(&self, what: &str) -> Result<(), String> {
-        if self.used.borrow_mut().insert(what.to_owned()) { Ok(()) } else { Err(format!("the {what} is another site's; each has its own")) }
+        if self.used.borrow_mut().insert(what.to_owned()) {
+            Ok(())
+        } else {
+            Err(format!("the {what} is another site's; each has its own"))
+        }
     }
 
     fn path(&self, text: &str, kind: &str) -> Result<PathBuf, String> {

@@ -30,8 +30,8 @@ use crate::token::keyset::KeySet;
 
 use self::files::Files;
 use self::notes::Notes;
-use self::reader::Table;
 pub use self::origins::fits;
+use self::reader::Table;
 pub use self::report::{Mistake, Report};
 pub use self::served::consent_policy;
 

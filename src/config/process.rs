@@ -91,14 +91,16 @@ pub(super) fn log_level(mut table: Table<'_, '_>) -> Level {
 }
 
 fn address(text: &str, such_as: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is not an IP address with a port; write one such as \"{such_as}\" or \"[::1]:8443\""))
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an IP address with a port; write one such as \"{such_as}\" or \"[::1]:8443\""))
 }
 
 /// An address alone is a network of one.
 fn network(text: &str) -> Result<IpNet, String> {
     let one = text.parse::<IpAddr>().map(IpNet::from);
     let many = || text.parse::<IpNet>().map(|network| network.trunc());
-    one.or_else(|_| many()).map_err(|_| format!("{text:?} is not an address or a network; write one such as \"127.0.0.1\" or \"10.0.0.0/8\""))
+    one.or_else(|_| many())
+        .map_err(|_| format!("{text:?} is not an address or a network; write one such as \"127.0.0.1\" or \"10.0.0.0/8\""))
 }
 
 fn distinct(table: &Table<'_, '_>, found: Placed<Vec<Placed<SocketAddr>>>) -> Vec<SocketAddr> {

@@ -107,11 +107,16 @@ impl<'n, 'i> Table<'n, 'i> {
     }
 
     /// A list of texts, each read by `parse`; those with a mistake are left out.
-    pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Placed<Vec<Placed<T>>>> {
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Placed<Vec<Placed<T>>>> {
         let found = self.take(key)?;
         let line = found.line;
         let DeValue::Array(items) = found.value else {
-            self.notes.mistake(line, format!("{key} is {}; write a list of texts, such as [\"...\", \"...\"]", kind(&found.value)));
+            self.notes
+                .mistake(line, format!("{key} is {}; write a list of texts, such as [\"...\", \"...\"]", kind(&found.value)));
             return None;
         };
         let items = items.into_iter().map(|item| Placed { line: self.notes.line(&item.span()), value: item.into_inner() });
@@ -150,7 +155,9 @@ impl<'n, 'i> Table<'n, 'i> {
         self.notes.known_table(self.name, key, name);
         let Some(Placed { value, line }) = self.take(key) else { return Vec::new() };
         let (items, listed) = match value {
-            DeValue::Array(items) => (items.into_iter().map(|item| (self.notes.line(&item.span()), item.into_inner())).collect(), true),
+            DeValue::Array(items) => {
+                (items.into_iter().map(|item| (self.notes.line(&item.span()), item.into_inner())).collect(), true)
+            }
             single => (vec![(line, single)], false),
         };
         let mut tables = Vec::new();
@@ -187,7 +194,12 @@ impl<'n, 'i> Table<'n, 'i> {
         Some(Placed { line: self.notes.line(&key.span()), value: value.into_inner() })
     }
 
-    fn text_of<T>(&self, key: &str, found: &Placed<DeValue<'i>>, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<Placed<T>> {
+    fn text_of<T>(
+        &self,
+        key: &str,
+        found: &Placed<DeValue<'i>>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Placed<T>> {
         let Some(text) = found.value.as_str() else {
             self.notes.mistake(found.line, format!("{key}: {} instead of a text in quotes", kind(&found.value)));
             return None;

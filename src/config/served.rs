@@ -48,14 +48,18 @@ pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared
 /// With what to write instead.
 pub fn consent_policy(text: &str) -> Result<ConsentPolicy, String> {
     let policy = [ConsentPolicy::Required, ConsentPolicy::Implied].into_iter().find(|policy| policy.as_str() == text);
-    policy.ok_or_else(|| format!("{text:?} is not a policy; write \"required\" (nothing before a yes) or \"implied\" (until a no)"))
+    policy
+        .ok_or_else(|| format!("{text:?} is not a policy; write \"required\" (nothing before a yes) or \"implied\" (until a no)"))
 }
 
 fn read_skip(table: &mut Table<'_, '_>) -> Option<SkipList> {
     let entries = table.list("skip", |entry| match SkipList::new(&[entry.to_owned()]) {
         Ok(_) => Ok(entry.to_owned()),
-        Err(_) => Err(format!("{entry:?} is neither a beginning such as \"/download/\" nor an ending such as \"*.tar\"; write one of these")),
+        Err(_) => Err(format!(
+            "{entry:?} is neither a beginning such as \"/download/\" nor an ending such as \"*.tar\"; write one of these"
+        )),
     });
-    let entries: Vec<String> = entries.map_or_else(Vec::new, |found| found.value.into_iter().map(|Placed { value, .. }| value).collect());
+    let entries: Vec<String> =
+        entries.map_or_else(Vec::new, |found| found.value.into_iter().map(|Placed { value, .. }| value).collect());
     SkipList::new(&entries).ok()
 }

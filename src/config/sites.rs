@@ -81,7 +81,14 @@ fn read_primary(mut table: Table<'_, '_>, serve: bool, files: &Files<'_>, origin
     table.finish();
 }
 
-fn read_secondary(mut table: Table<'_, '_>, serve: bool, broker_here: bool, files: &Files<'_>, origins: &mut Origins, sites: &mut Sites) {
+fn read_secondary(
+    mut table: Table<'_, '_>,
+    serve: bool,
+    broker_here: bool,
+    files: &Files<'_>,
+    origins: &mut Origins,
+    sites: &mut Sites,
+) {
     let origin = origins.read(&mut table, serve);
     let shared = Shared::read(&mut table, origin, files);
     if serve {

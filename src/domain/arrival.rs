@@ -85,7 +85,10 @@ pub fn adopt(token: &VerifiedToken, state: &SiteState, now: UnixSeconds) -> (Sit
         TokenKind::Link => Source::Link,
     };
     let brought = Identity { visitor: token.visitor(), source, created: now };
-    let alias = state.identity.filter(|held| held.visitor != brought.visitor).map(|held| Alias { from: held.visitor, to: brought.visitor });
+    let alias = state
+        .identity
+        .filter(|held| held.visitor != brought.visitor)
+        .map(|held| Alias { from: held.visitor, to: brought.visitor });
     let gives_way = |held: &Identity| held.source == Source::Provisional && source == Source::Broker;
     let identity = match state.identity {
         Some(held) if !gives_way(&held) => held,

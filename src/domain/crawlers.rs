@@ -3,9 +3,34 @@
 
 /// Parts of user agents, lower case. General words first; they stop most.
 const NAMES: [&str; 28] = [
-    "bot", "crawl", "spider", "slurp", "preview", "scrap", "facebookexternalhit", "facebookcatalog", "meta-external", "whatsapp/",
-    "skypeuripreview", "embedly", "vkshare", "quora link", "mediapartners", "lighthouse", "pagespeed", "gtmetrix", "pingdom", "uptime", "curl/",
-    "wget/", "python-", "go-http-client", "java/", "libwww", "feedfetcher", "axios/",
+    "bot",
+    "crawl",
+    "spider",
+    "slurp",
+    "preview",
+    "scrap",
+    "facebookexternalhit",
+    "facebookcatalog",
+    "meta-external",
+    "whatsapp/",
+    "skypeuripreview",
+    "embedly",
+    "vkshare",
+    "quora link",
+    "mediapartners",
+    "lighthouse",
+    "pagespeed",
+    "gtmetrix",
+    "pingdom",
+    "uptime",
+    "curl/",
+    "wget/",
+    "python-",
+    "go-http-client",
+    "java/",
+    "libwww",
+    "feedfetcher",
+    "axios/",
 ];
 
 /// What holds one of the names and is a person's browser all the same: a maker of phones.

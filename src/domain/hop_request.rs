@@ -142,7 +142,14 @@ fn first<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 ///
 /// # Errors
 /// Rules B2, B10 and U2.
-pub fn verify(query: &str, endpoint: Endpoint, broker: &Origin, site: &Origin, key: &MacKey, now: UnixSeconds) -> Result<HopRequest, HopRefusal> {
+pub fn verify(
+    query: &str,
+    endpoint: Endpoint,
+    broker: &Origin,
+    site: &Origin,
+    key: &MacKey,
+    now: UnixSeconds,
+) -> Result<HopRequest, HopRefusal> {
     let (signed, tag) = query.rsplit_once("&sig=").ok_or(HopRefusal::Malformed)?;
     let mut pairs = signed.split('&');
     let mut next = |name: &str| pairs.next().and_then(|pair| pair.strip_prefix(name)).ok_or(HopRefusal::Malformed);
@@ -309,7 +316,14 @@ mod tests {
         for iat in ["+1790000000", "01790000000", "1790000000.0", "1e9", "-1", "", "99999999999999999999"] {
             assert_eq!(resign(&signed.replace("1790000000", iat)), Err(HopRefusal::Malformed), "{iat}");
         }
-        for page in ["https%3A%2F%2Fevil.example%2F", "https%3A%2F%2Fshop.example%2F%2Fx", "%2Fp", "https%3A%2F%2Fshop.example%2F%0D%0Ax", "%ff", "%"] {
+        for page in [
+            "https%3A%2F%2Fevil.example%2F",
+            "https%3A%2F%2Fshop.example%2F%2Fx",
+            "%2Fp",
+            "https%3A%2F%2Fshop.example%2F%0D%0Ax",
+            "%ff",
+            "%",
+        ] {
             let (head, _) = signed.split_once("&return=").unwrap();
             assert_eq!(resign(&format!("{head}&return={page}")), Err(HopRefusal::BadReturn), "{page}");
         }

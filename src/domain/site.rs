@@ -77,9 +77,40 @@ const PREFIXES_DEFAULT: [&str; 5] = ["/api/", "/assets/", "/static/", "/feed/", 
 const PATHS_DEFAULT: [&str; 3] = ["/feed", "/feeds", "/rss"];
 const NAMES_DEFAULT: [&str; 3] = ["/robots.txt", "/sitemap", "/favicon.ico"];
 const ENDINGS_DEFAULT: [&str; 34] = [
-    ".css", ".js", ".mjs", ".map", ".json", ".xml", ".rss", ".atom", ".txt", ".csv", ".ico", ".png", ".jpg", ".jpeg", ".gif", ".svg",
-    ".webp", ".avif", ".mp3", ".mp4", ".webm", ".woff", ".woff2", ".ttf", ".pdf", ".zip", ".gz", ".dmg", ".exe", ".msi", ".apk", ".ics",
-    ".wasm", ".webmanifest",
+    ".css",
+    ".js",
+    ".mjs",
+    ".map",
+    ".json",
+    ".xml",
+    ".rss",
+    ".atom",
+    ".txt",
+    ".csv",
+    ".ico",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".svg",
+    ".webp",
+    ".avif",
+    ".mp3",
+    ".mp4",
+    ".webm",
+    ".woff",
+    ".woff2",
+    ".ttf",
+    ".pdf",
+    ".zip",
+    ".gz",
+    ".dmg",
+    ".exe",
+    ".msi",
+    ".apk",
+    ".ics",
+    ".wasm",
+    ".webmanifest",
 ];
 
 impl SkipList {
@@ -120,12 +151,27 @@ mod tests {
     fn s7_skipped_paths() {
         let list = SkipList::new(&["/download/".into(), "*.tar".into()]).unwrap();
         for path in [
-            "/api/x", "/assets/a", "/robots.txt", "/sitemap.xml", "/sitemap-1.xml", "/feed", "/feed/atom", "/rss", "/.well-known/x", "/a/b.CSS", "/favicon.ico",
-            "/download/x", "/a.tar", "/a.tar.gz", "/_throughline/me",
+            "/api/x",
+            "/assets/a",
+            "/robots.txt",
+            "/sitemap.xml",
+            "/sitemap-1.xml",
+            "/feed",
+            "/feed/atom",
+            "/rss",
+            "/.well-known/x",
+            "/a/b.CSS",
+            "/favicon.ico",
+            "/download/x",
+            "/a.tar",
+            "/a.tar.gz",
+            "/_throughline/me",
         ] {
             assert!(list.matches(path), "{path}");
         }
-        for path in ["/", "/p", "/apiary", "/feedback", "/feeding", "/rssi", "/a.html", "/a.php", "/v1.2/page", "/a.css/page", "/css"] {
+        for path in
+            ["/", "/p", "/apiary", "/feedback", "/feeding", "/rssi", "/a.html", "/a.php", "/v1.2/page", "/a.css/page", "/css"]
+        {
             assert!(!list.matches(path), "{path}");
         }
         for wrong in ["", "/", "api", "*", "*.", "**"] {

@@ -165,9 +165,12 @@ fn read_one(value: &str, key: &MacKey, cookie_life: Duration, now: UnixSeconds) 
     if version != "v1" {
         return None;
     }
-    let source = [Source::Broker, Source::Link, Source::Provisional].into_iter().find(|source| letter.starts_with(source.letter()));
+    let source =
+        [Source::Broker, Source::Link, Source::Provisional].into_iter().find(|source| letter.starts_with(source.letter()));
     let identity = match source {
-        Some(source) => Some(Identity { visitor: VisitorId::parse(visitor)?, source, created: UnixSeconds(created.parse().ok()?) }),
+        Some(source) => {
+            Some(Identity { visitor: VisitorId::parse(visitor)?, source, created: UnixSeconds(created.parse().ok()?) })
+        }
         None => None,
     };
     // Browsers drop an old cookie by themselves; one that somebody kept is no longer believed (rule B8).
@@ -202,7 +205,11 @@ mod tests {
         for choice in [Choice::None, Choice::Granted] {
             for hop_begun in [None, Some(NOW)] {
                 for identity in [None, Some(Source::Broker), Some(Source::Link), Some(Source::Provisional)] {
-                    states.push(SiteState { identity: identity.map(|source| super::tests::identity(0, source)), choice, hop_begun });
+                    states.push(SiteState {
+                        identity: identity.map(|source| super::tests::identity(0, source)),
+                        choice,
+                        hop_begun,
+                    });
                 }
             }
         }
@@ -234,7 +241,8 @@ mod tests {
             assert_eq!(read_all(&[&value[..index]]).state, SiteState::default());
         }
         let other = SiteSecret::parse("AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA").unwrap();
-        let foreign = SiteState { identity: Some(identity(0, Source::Broker)), ..SiteState::default() }.write(&other.derive(Purpose::LocalCookie));
+        let foreign = SiteState { identity: Some(identity(0, Source::Broker)), ..SiteState::default() }
+            .write(&other.derive(Purpose::LocalCookie));
         assert_eq!(read_all(&[&foreign]).state.identity, None);
     }
 

@@ -14,8 +14,9 @@ const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-const PAGE_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// How long a redirect of ours may be kept, and by what a cache must tell requests apart if it keeps it all the same.

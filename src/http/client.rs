@@ -31,7 +31,10 @@ impl Outbound {
     ///
     /// # Errors
     /// When one of the extra certificates is none.
-    pub fn new(resolve: HashMap<String, SocketAddr>, extra: Vec<rustls::pki_types::CertificateDer<'static>>) -> Result<Self, rustls::Error> {
+    pub fn new(
+        resolve: HashMap<String, SocketAddr>,
+        extra: Vec<rustls::pki_types::CertificateDer<'static>>,
+    ) -> Result<Self, rustls::Error> {
         let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         for certificate in extra {
             roots.add(certificate)?;
@@ -122,7 +125,8 @@ impl Resolve for Hosts {
                 return Ok(addresses.map(|address| SocketAddr::new(address, port)).into());
             }
             let host = host.to_owned();
-            let found = actix_web::rt::task::spawn_blocking(move || std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port)));
+            let found =
+                actix_web::rt::task::spawn_blocking(move || std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port)));
             Ok(found.await??.collect())
         })
     }

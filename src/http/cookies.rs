@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
-use crate::base::secret::MacKey;
 use crate::base::clock::UnixSeconds;
+use crate::base::secret::MacKey;
 use crate::domain::contract::{HOP_COOKIE_LIFE, cookie};
 use crate::domain::site::Site;
 use crate::domain::site_cookie::{self, Reading, SiteState};
@@ -107,7 +107,10 @@ mod tests {
         for line in lines {
             headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
         }
-        assert_eq!(values(&headers, "throughline").collect::<Vec<_>>(), ["x", "y", "z", "beside others' UTF-8", "beside others' bytes"]);
+        assert_eq!(
+            values(&headers, "throughline").collect::<Vec<_>>(),
+            ["x", "y", "z", "beside others' UTF-8", "beside others' bytes"]
+        );
         assert_eq!(values(&headers, "throughline-hop").collect::<Vec<_>>(), ["h"]);
     }
 

@@ -27,13 +27,26 @@ const SPECULATION: [HeaderName; 4] = [
 
 /// Reads the facts of a request to `site`. `is_bare_client` is left `false`: who remembers clients fills it in.
 #[must_use]
-pub fn facts<'a>(method: &Method, path_and_query: &'a str, headers: &'a HeaderMap, jar: &CookieJar, site: &Site, now: UnixSeconds) -> Facts<'a> {
+pub fn facts<'a>(
+    method: &Method,
+    path_and_query: &'a str,
+    headers: &'a HeaderMap,
+    jar: &CookieJar,
+    site: &Site,
+    now: UnixSeconds,
+) -> Facts<'a> {
     facts_beside(jar.read_id(headers, &site.cookie_key, site.cookie_life, now), method, path_and_query, headers, jar)
 }
 
 /// The same, where the ID cookies have been read already.
 #[must_use]
-pub fn facts_beside<'a>(cookies: Reading, method: &Method, path_and_query: &'a str, headers: &'a HeaderMap, jar: &CookieJar) -> Facts<'a> {
+pub fn facts_beside<'a>(
+    cookies: Reading,
+    method: &Method,
+    path_and_query: &'a str,
+    headers: &'a HeaderMap,
+    jar: &CookieJar,
+) -> Facts<'a> {
     Facts {
         path_and_query,
         is_get: method == Method::GET,

@@ -18,11 +18,8 @@ use crate::http::{Env, ServedSite};
 
 use super::me::NOT_SAME_ORIGIN;
 
-const NO_CHOICE: Refusal = Refusal {
-    status: 422,
-    code: "no_choice",
-    advice: "Send choice=granted or choice=denied, as a form or as JSON.",
-};
+const NO_CHOICE: Refusal =
+    Refusal { status: 422, code: "no_choice", advice: "Send choice=granted or choice=denied, as a form or as JSON." };
 
 #[derive(Serialize)]
 struct Body {

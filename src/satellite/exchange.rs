@@ -22,20 +22,13 @@ use super::Satellite;
 use super::arrive::arrive;
 use super::me::NOT_SAME_ORIGIN;
 
-const NO_CONSENT: Refusal = Refusal {
-    status: 409,
-    code: "no_consent",
-    advice: "The visitor has not agreed on this site; ask for consent first.",
-};
+const NO_CONSENT: Refusal =
+    Refusal { status: 409, code: "no_consent", advice: "The visitor has not agreed on this site; ask for consent first." };
 
-const UNAVAILABLE: Refusal = Refusal {
-    status: 503,
-    code: "unavailable",
-    advice: "An ID cannot be had just now; the page goes on without one.",
-};
+const UNAVAILABLE: Refusal =
+    Refusal { status: 503, code: "unavailable", advice: "An ID cannot be had just now; the page goes on without one." };
 
-const NO_TOKEN: Refusal =
-    Refusal { status: 422, code: "no_token", advice: "Send {\"token\": \"...\"} as JSON." };
+const NO_TOKEN: Refusal = Refusal { status: 422, code: "no_token", advice: "Send {\"token\": \"...\"} as JSON." };
 
 const TOO_EARLY: Refusal =
     Refusal { status: 425, code: "too_early", advice: "Send it again once the connection's handshake is over." };
@@ -71,7 +64,11 @@ pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
         return UNAVAILABLE.json();
     }
     let Ok(secret) = random_bytes(&*env.random).map(FlowSecret::new) else { return UNAVAILABLE.json() };
-    let query = HopRequest { flow: secret.flow(), issued_at: now, basis, page: None }.sign(&satellite.primary, &site.origin, &site.hop_key);
+    let query = HopRequest { flow: secret.flow(), issued_at: now, basis, page: None }.sign(
+        &satellite.primary,
+        &site.origin,
+        &site.hop_key,
+    );
     let whoami = format!("{}{}?{query}", satellite.primary, path::WHOAMI);
     json(StatusCode::OK, &Begun { whoami }, env.cookies.set_hop(&secret))
 }

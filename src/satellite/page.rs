@@ -86,7 +86,9 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
             }
             Page::Serve(Served::plain(visitor(identity, standing)))
         }
-        Decision::Start(page) => request.start(page, client).unwrap_or_else(|NoRandomness| request.serve_without("no_randomness")),
+        Decision::Start(page) => {
+            request.start(page, client).unwrap_or_else(|NoRandomness| request.serve_without("no_randomness"))
+        }
         Decision::Consume => request.consume(client),
         Decision::Probe => request.probe(),
         Decision::MintProvisional => request.mint(Source::Provisional),
@@ -150,8 +152,12 @@ impl Request<'_> {
     fn consume(&self, client: impl Fn() -> u128) -> Page {
         let state = &self.facts.cookies.state;
         let outcome = match parameter(self.facts.query()) {
-            Parameter::Once(token) if !token.is_empty() && is_early_data(&self.head.headers) => return Page::Answer(TOO_EARLY.page()),
-            Parameter::Once(token) => arrive(self.satellite, self.env, self.served, &self.head.headers, token, state, self.standing),
+            Parameter::Once(token) if !token.is_empty() && is_early_data(&self.head.headers) => {
+                return Page::Answer(TOO_EARLY.page());
+            }
+            Parameter::Once(token) => {
+                arrive(self.satellite, self.env, self.served, &self.head.headers, token, state, self.standing)
+            }
             Parameter::Absent | Parameter::Repeated => Err(ArrivalRefusal::Repeated),
         };
         let clean = without_parameter(self.facts.path_and_query).into_owned();
@@ -167,12 +173,18 @@ impl Request<'_> {
                 let cookies = [self.set_id(&arrived.state), over].into_iter().flatten();
                 Page::Answer(redirect(Redirect::Clean, page.into_location(), cookies))
             }
-            (Err(_), Ok(page)) if self.facts.keeps_cookies() => Page::Answer(redirect(Redirect::Clean, page.into_location(), None)),
+            (Err(_), Ok(page)) if self.facts.keeps_cookies() => {
+                Page::Answer(redirect(Redirect::Clean, page.into_location(), None))
+            }
             // The page itself. A browser without cookies would come round again and again (rule R3): leave it alone for a
             // while, and find out whether it keeps any (rule S16).
             (Err(_), _) => {
                 self.satellite.bare_clients.claim(client(), self.env.clock.uptime());
-                let probe = self.standing.basis().and_then(|_| self.set_id(&SiteState::default())).filter(|_| !self.facts.keeps_cookies());
+                let probe = self
+                    .standing
+                    .basis()
+                    .and_then(|_| self.set_id(&SiteState::default()))
+                    .filter(|_| !self.facts.keeps_cookies());
                 let known = state.identity.filter(|_| self.standing.basis().is_some());
                 Page::Serve(Served { cookie: probe, clean: Some(clean), ..Served::plain(visitor(known, self.standing)) })
             }

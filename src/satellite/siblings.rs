@@ -27,7 +27,8 @@ impl Siblings {
     /// takes nothing away from it.
     #[must_use]
     pub fn new(primary: &Origin, primary_keys: Vec<PublicKey>, sites: Vec<(Origin, Vec<PublicKey>)>) -> Self {
-        let origins = sites.iter().map(|(origin, _)| origin).chain([primary]).map(|origin| (origin.to_string(), origin.clone())).collect();
+        let origins =
+            sites.iter().map(|(origin, _)| origin).chain([primary]).map(|origin| (origin.to_string(), origin.clone())).collect();
         let by_id = |keys: Vec<PublicKey>| keys.into_iter().map(|key| (key.id(), key)).collect::<HashMap<_, _>>();
         let broker_keys = by_id(primary_keys);
         let own = (primary.to_string(), broker_keys.clone());
@@ -56,7 +57,12 @@ impl Siblings {
     /// Who may have issued `token` for `audience`, ready to verify it. Only the broker issues bounce tokens, and a link
     /// token can only be from the site that `referrer` says led here (rule L2).
     #[must_use]
-    pub fn verifier(&self, token: &UnverifiedToken<'_>, referrer: Option<&str>, audience: &Origin) -> Option<(&Origin, Verifier)> {
+    pub fn verifier(
+        &self,
+        token: &UnverifiedToken<'_>,
+        referrer: Option<&str>,
+        audience: &Origin,
+    ) -> Option<(&Origin, Verifier)> {
         let (issuer, key) = match token.kind() {
             TokenKind::Bounce => (self.primary.as_ref()?, self.broker_keys.get(&token.key_id())?),
             TokenKind::Link => {

@@ -43,7 +43,9 @@ pub async fn watch_health(satellite: Arc<Satellite>, outbound: Outbound, pace: P
         failures = if problem.is_none() { 0 } else { failures.saturating_add(1) };
         if before != after {
             match &problem {
-                Some(problem) => tracing::warn!(broker = satellite.primary.as_str(), circuit = after.as_str(), %problem, "the broker does not answer; pages go on without hops"),
+                Some(problem) => {
+                    tracing::warn!(broker = satellite.primary.as_str(), circuit = after.as_str(), %problem, "the broker does not answer; pages go on without hops")
+                }
                 None => tracing::info!(broker = satellite.primary.as_str(), circuit = after.as_str(), "the broker answers"),
             }
         }

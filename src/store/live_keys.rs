@@ -50,7 +50,9 @@ impl LiveKeys {
     /// When the file is not usable now: the keys that were read before stay in use.
     pub fn refresh(&self) -> Result<bool, FileMistake> {
         let Some(file) = &self.file else { return Ok(false) };
-        let stamp = std::fs::metadata(file).ok().and_then(|metadata| Some(FileStamp { modified: metadata.modified().ok()?, length: metadata.len() }));
+        let stamp = std::fs::metadata(file)
+            .ok()
+            .and_then(|metadata| Some(FileStamp { modified: metadata.modified().ok()?, length: metadata.len() }));
         if stamp.is_some() && **self.read_at.load() == stamp {
             return Ok(false);
         }

@@ -113,7 +113,8 @@ pub fn read_key_file(path: &Path) -> Result<KeySet, FileMistake> {
     if file.keys.is_empty() {
         return Err(FileMistake::new(path, "holds no key; run: throughline keys create"));
     }
-    let keys = file.keys.iter().map(|key| read_key(key).map_err(|what| FileMistake::new(path, format!("key {:?}: {what}", key.kid))));
+    let keys =
+        file.keys.iter().map(|key| read_key(key).map_err(|what| FileMistake::new(path, format!("key {:?}: {what}", key.kid))));
     let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
     let mut seen = HashSet::new();
     match keys.iter().map(|timed| timed.key.public().id()).find(|id| !seen.insert(*id)) {

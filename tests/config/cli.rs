@@ -46,7 +46,8 @@ impl Desk {
     fn run(&self, line: &str) -> Result<String, Failure> {
         let folder = self.folder.path().to_str().unwrap();
         let words = line.split_whitespace().map(|word| word.replace('@', folder));
-        let command = Command::try_parse_from(std::iter::once("throughline".to_owned()).chain(words)).map_err(Failure::mistake)?;
+        let command =
+            Command::try_parse_from(std::iter::once("throughline".to_owned()).chain(words)).map_err(Failure::mistake)?;
         let (mut out, random) = (Vec::new(), SystemRandom::new());
         match &command.what {
             What::Init(args) => init::run(args, &self.clock, &random, &mut out),
@@ -67,7 +68,10 @@ fn mode(path: &Path) -> u32 {
 fn k4_init_then_check_then_load() {
     let desk = Desk::new();
     let said = desk.run(INIT).unwrap();
-    assert!(said.contains("wrote @/throughline.toml") && said.ends_with("Next: throughline check --config @/throughline.toml\n"), "{said}");
+    assert!(
+        said.contains("wrote @/throughline.toml") && said.ends_with("Next: throughline check --config @/throughline.toml\n"),
+        "{said}"
+    );
     assert_eq!((mode(&desk.path("secrets")), mode(&desk.path("keys"))), (0o700, 0o700));
     for host in ["www.brand.example", "shop.example", "learn.example"] {
         assert_eq!(mode(&desk.path(&format!("secrets/{host}"))), 0o600);
@@ -76,12 +80,15 @@ fn k4_init_then_check_then_load() {
     }
     let said = desk.run("check --config @/throughline.toml").unwrap();
     let ok: Vec<_> = said.lines().filter(|line| line.starts_with("ok  ")).collect();
-    assert_eq!(ok, [
-        "ok  @/throughline.toml: profile production, listens on http://127.0.0.1:8400",
-        "ok  https://www.brand.example: primary, broker here, consent implied",
-        "ok  https://shop.example: secondary, satellite here, consent implied",
-        "ok  https://learn.example: secondary, satellite here, consent implied",
-    ]);
+    assert_eq!(
+        ok,
+        [
+            "ok  @/throughline.toml: profile production, listens on http://127.0.0.1:8400",
+            "ok  https://www.brand.example: primary, broker here, consent implied",
+            "ok  https://shop.example: secondary, satellite here, consent implied",
+            "ok  https://learn.example: secondary, satellite here, consent implied",
+        ]
+    );
     assert_eq!(said.matches("active     signs since 2026-09-21T14:13:20Z\n").count(), 3, "{said}");
 
     let config = Config::load(&desk.path("throughline.toml"), &|_| None).unwrap();
@@ -109,15 +116,22 @@ fn what_init_shows_as_comments_can_be_switched_on() {
     }
     fs::create_dir(desk.path("public")).unwrap();
     let text = fs::read_to_string(desk.path("throughline.toml")).unwrap();
-    let setting = |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
-    let on: String = text.lines().map(|line| line.strip_prefix("# ").filter(|line| setting(line)).unwrap_or(line).to_owned() + "\n").collect();
+    let setting = |line: &str| {
+        line.starts_with('[')
+            || line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+    };
+    let on: String =
+        text.lines().map(|line| line.strip_prefix("# ").filter(|line| setting(line)).unwrap_or(line).to_owned() + "\n").collect();
     let config = Config::from_text(&on, desk.folder.path(), &|_| None).unwrap();
     assert!(config.listen.tls.is_some() && config.outbound.ca_file.is_some() && config.served[0].files.is_some());
     // What is shown as the default is the default.
     let plain = Config::from_text(&text, desk.folder.path(), &|_| None).unwrap();
     assert_eq!((on.lines().count(), plain.limits.replay_entries), (text.lines().count(), config.limits.replay_entries));
     assert_eq!(plain.served[0].site.cookie_life, config.served[0].site.cookie_life);
-    assert_eq!((plain.outbound.probe_interval, plain.outbound.probe_timeout), (config.outbound.probe_interval, config.outbound.probe_timeout));
+    assert_eq!(
+        (plain.outbound.probe_interval, plain.outbound.probe_timeout),
+        (config.outbound.probe_interval, config.outbound.probe_timeout)
+    );
     assert_eq!((plain.log_level, plain.broker), (config.log_level, config.broker));
 }
 
@@ -195,7 +209,10 @@ fn k1_rotate_keeps_the_old_key_until_its_time_is_over() {
 
     desk.clock.advance(Duration::from_secs(3600));
     let rotated = desk.run("keys rotate @/shop.json").unwrap();
-    assert!(rotated.contains(&format!("{old}  active     signs since 2026-09-21T14:13:20Z until 2026-09-21T15:28:20Z")), "{rotated}");
+    assert!(
+        rotated.contains(&format!("{old}  active     signs since 2026-09-21T14:13:20Z until 2026-09-21T15:28:20Z")),
+        "{rotated}"
+    );
     assert!(rotated.contains("published  in the JWKS since 2026-09-21T15:13:20Z, signs from 2026-09-21T15:28:20Z"), "{rotated}");
     assert!(rotated.contains("must have this file before 2026-09-21T15:18:20Z"), "{rotated}");
     let signer = || read_key_file(&file).unwrap().signing_key(desk.clock.now()).unwrap().public().id().to_string();
@@ -203,7 +220,11 @@ fn k1_rotate_keeps_the_old_key_until_its_time_is_over() {
 
     desk.clock.advance(PUBLISH_AHEAD);
     assert_ne!(signer(), old);
-    assert!(desk.run("keys list @/shop.json").unwrap().contains(&format!("{old}  retired    signed until 2026-09-21T15:28:20Z, in the JWKS until")));
+    assert!(
+        desk.run("keys list @/shop.json")
+            .unwrap()
+            .contains(&format!("{old}  retired    signed until 2026-09-21T15:28:20Z, in the JWKS until"))
+    );
     desk.clock.advance(Duration::from_secs(3600));
     let rotated = desk.run("keys rotate @/shop.json").unwrap();
     assert!(rotated.contains(&format!("took out key {old}, of no more use")), "{rotated}");

@@ -37,7 +37,10 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     assert_eq!(config.registered[0].hop_key.tag(&[b"x"]), shop.site.hop_key.tag(&[b"x"]));
 
     assert_eq!(config.outbound.resolve["www.brand.example"].port(), 8443);
-    assert_eq!((config.outbound.probe_interval, config.outbound.probe_timeout), (Duration::from_millis(100), Duration::from_millis(50)));
+    assert_eq!(
+        (config.outbound.probe_interval, config.outbound.probe_timeout),
+        (Duration::from_millis(100), Duration::from_millis(50))
+    );
     assert_eq!((config.limits.replay_entries, config.limits.workers), (1000, Some(2)));
     assert_eq!(config.log_level, tracing::Level::DEBUG);
 }
@@ -54,7 +57,10 @@ fn defaults() {
     let site = &config.served[0].site;
     assert!(site.honour_gpc && !site.legacy_browsers);
     assert_eq!((config.limits.replay_entries, config.limits.workers), (1_000_000, None));
-    assert_eq!((config.outbound.probe_interval, config.outbound.probe_timeout), (Duration::from_secs(1), Duration::from_millis(500)));
+    assert_eq!(
+        (config.outbound.probe_interval, config.outbound.probe_timeout),
+        (Duration::from_secs(1), Duration::from_millis(500))
+    );
     assert_eq!(config.log_level, tracing::Level::INFO);
 }
 
@@ -116,7 +122,9 @@ fn u4_an_origin_that_is_none_stops_the_start_with_its_line() {
 #[test]
 fn u4_what_an_origin_may_be_depends_on_the_profile() {
     let world = World::new();
-    let refused = |text: &str| lines(&world.read(text).unwrap_err()).iter().map(|(line, what)| format!("{line:?} {what}")).collect::<Vec<_>>();
+    let refused = |text: &str| {
+        lines(&world.read(text).unwrap_err()).iter().map(|(line, what)| format!("{line:?} {what}")).collect::<Vec<_>>()
+    };
     let local = refused(&GOOD.replace("\"https://shop.example\"", "\"http://shop.localhost:8400\""));
     assert!(local.len() == 1 && local[0].contains("Some(19)") && local[0].contains("profile = \"localhost\""), "{local:?}");
     let remote = refused(&GOOD.replace("\"production\"", "\"localhost\""));
@@ -151,7 +159,10 @@ fn k4_an_open_damaged_or_missing_file_stops_the_start_and_says_what_to_do() {
         damage(&world.path().join(file));
         let report = world.read(GOOD).expect_err(file);
         let found = lines(&report);
-        assert!(found.len() == 1 && found[0].0 == Some(line) && found[0].1.contains(hint) && found[0].1.contains(file), "{file} {hint}: {report}");
+        assert!(
+            found.len() == 1 && found[0].0 == Some(line) && found[0].1.contains(hint) && found[0].1.contains(file),
+            "{file} {hint}: {report}"
+        );
         assert!(!report.to_string().contains("hunter2"), "{report}");
     }
 }
@@ -179,7 +190,9 @@ fn t9_a_secret_in_the_wrong_place_is_not_repeated() {
 fn sites_that_cannot_stand_together() {
     let world = World::new();
     let block = |origin: &str, name: &str, more: &str| {
-        format!("[[site]]\norigin = \"{origin}\"\nconsent = \"implied\"\nsecret_file = \"{name}.secret\"\nkey_file = \"{name}.json\"\n{more}")
+        format!(
+            "[[site]]\norigin = \"{origin}\"\nconsent = \"implied\"\nsecret_file = \"{name}.secret\"\nkey_file = \"{name}.json\"\n{more}"
+        )
     };
     let primary = "[primary]\norigin = \"https://www.brand.example\"\nserve = false\n";
     let (shop, copied) = (block("https://shop.example", "shop", ""), block("https://learn.example", "shop", ""));
@@ -188,7 +201,9 @@ fn sites_that_cannot_stand_together() {
         (format!("{primary}{shop}{copied}"), &["shop.secret is another site's", "shop.json is another site's"]),
         (format!("{primary}whoami = true\nlegacy_browsers = true\n{shop}"), &["whoami has no use", "legacy_browsers has no use"]),
         (
-            format!("{primary}{shop}[[site]]\norigin = \"https://learn.example\"\nserve = false\nsecret_file = \"learn.secret\"\n"),
+            format!(
+                "{primary}{shop}[[site]]\norigin = \"https://learn.example\"\nserve = false\nsecret_file = \"learn.secret\"\n"
+            ),
             &["neither this site nor the primary is served here"],
         ),
         (

@@ -24,8 +24,16 @@ fn l2_a_link_token_counts_only_from_a_page_of_its_issuer() {
     let token = link(visitor(1));
     assert_eq!(check(&token, &learn(), None, Some("https://learn.example")), Ok(()));
     for referrer in [
-        None, Some(""), Some("null"), Some("https://evil.example"), Some("https://learn.example."), Some("https://learn.example:443"),
-        Some("http://learn.example"), Some("https://LEARN.example"), Some("https://learn.example/"), Some("https://learn.example.evil.example"),
+        None,
+        Some(""),
+        Some("null"),
+        Some("https://evil.example"),
+        Some("https://learn.example."),
+        Some("https://learn.example:443"),
+        Some("http://learn.example"),
+        Some("https://LEARN.example"),
+        Some("https://learn.example/"),
+        Some("https://learn.example.evil.example"),
     ] {
         assert_eq!(check(&token, &learn(), Some(flow(1)), referrer), Err(Refusal::WrongReferrer), "{referrer:?}");
     }

@@ -36,7 +36,8 @@ fn s1_only_get() {
 
 #[test]
 fn s2_only_top_level_document_navigations() {
-    for dest in ["iframe", "frame", "embed", "object", "image", "script", "style", "empty", "worker", "Document", " document", ""] {
+    for dest in ["iframe", "frame", "embed", "object", "image", "script", "style", "empty", "worker", "Document", " document", ""]
+    {
         assert_eq!(with(|facts| facts.fetch_dest = Some(dest)), passes(Reason::NotANavigation), "{dest}");
     }
     for mode in ["cors", "no-cors", "same-origin", "websocket", "nested-navigate", "Navigate", ""] {
@@ -70,7 +71,12 @@ fn s4_speculative_requests_start_nothing() {
 
 #[test]
 fn s5_crawlers_get_the_page() {
-    for agent in [Some("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"), Some("Slackbot-LinkExpanding 1.0"), Some("curl/8.5.0"), None] {
+    for agent in [
+        Some("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
+        Some("Slackbot-LinkExpanding 1.0"),
+        Some("curl/8.5.0"),
+        None,
+    ] {
         assert_eq!(with(|facts| facts.user_agent = agent), passes(Reason::Crawler), "{agent:?}");
     }
 }
@@ -83,7 +89,16 @@ fn s6_only_whole_html_pages() {
 
 #[test]
 fn s7_skipped_paths_start_nothing() {
-    for path in ["/api/x", "/static/app.js", "/feed", "/a/b.PDF?x=1", "/.well-known/x", "/robots.txt", "/sitemap.xml", "/_throughline/go?to=x"] {
+    for path in [
+        "/api/x",
+        "/static/app.js",
+        "/feed",
+        "/a/b.PDF?x=1",
+        "/.well-known/x",
+        "/robots.txt",
+        "/sitemap.xml",
+        "/_throughline/go?to=x",
+    ] {
         assert_eq!(with(|facts| facts.path_and_query = path), passes(Reason::Skipped), "{path}");
     }
     let own = Site { skip: SkipList::new(&["/checkout/".into(), "*.do".into()]).unwrap(), ..the_shop() };
@@ -124,7 +139,10 @@ fn s10_a_known_visitor_needs_no_hop() {
         let known = Decision::Pass(Reason::Known, Some(identity(1, source)));
         assert_eq!(with(|facts| facts.cookies = reading(holding(1, source))), known);
     }
-    assert!(is_start(&with(|facts| facts.cookies = reading(holding(1, Source::Provisional)))), "a provisional ID may be upgraded");
+    assert!(
+        is_start(&with(|facts| facts.cookies = reading(holding(1, Source::Provisional)))),
+        "a provisional ID may be upgraded"
+    );
     // A cookie that does not verify is no ID, but it shows that the browser keeps cookies.
     assert!(is_start(&with(|facts| facts.cookies = Reading { seen: true, state: SiteState::default() })));
 }
@@ -142,7 +160,9 @@ fn s11_a_request_with_our_parameter_is_consumed() {
 #[test]
 fn s12_one_hop_at_a_time_and_one_failed_hop_a_day() {
     assert_eq!(with(|facts| facts.has_hop_cookie = true), passes(Reason::HopInFlight));
-    let begun = |begun: u64| with(|facts| facts.cookies = reading(SiteState { hop_begun: Some(UnixSeconds(begun)), ..SiteState::default() }));
+    let begun = |begun: u64| {
+        with(|facts| facts.cookies = reading(SiteState { hop_begun: Some(UnixSeconds(begun)), ..SiteState::default() }))
+    };
     for ago in [0, 1, 3600, DAY.as_secs() - 1] {
         assert_eq!(begun(NOW.0 - ago), passes(Reason::HopPaused), "{ago} seconds ago");
     }
@@ -156,7 +176,11 @@ fn s13_only_a_broker_that_answers_is_sent_visitors() {
     for circuit in [Circuit::Open, Circuit::HalfOpen] {
         assert_eq!(with_circuit(circuit, |_| {}), Decision::MintProvisional, "{circuit:?}");
         let provisional = Decision::Pass(Reason::BrokerDown, Some(identity(1, Source::Provisional)));
-        assert_eq!(with_circuit(circuit, |facts| facts.cookies = reading(holding(1, Source::Provisional))), provisional, "one is enough");
+        assert_eq!(
+            with_circuit(circuit, |facts| facts.cookies = reading(holding(1, Source::Provisional))),
+            provisional,
+            "one is enough"
+        );
     }
 }
 
@@ -167,7 +191,9 @@ fn s14_a_url_that_would_not_come_back_stays_where_it_is() {
     let page = |length: usize| -> &'static str { format!("/{}", "a".repeat(length - 1)).leak() };
     assert!(is_start(&with(|facts| facts.path_and_query = page(room))));
     assert_eq!(with(|facts| facts.path_and_query = page(room + 1)), passes(Reason::UrlUnfit));
-    for unfit in ["//evil.example", "/\\evil.example", "/a/../b", "/%5Cevil", "/a b", "/p?x=\u{fc}", "/@evil.example", "*", "", "p"] {
+    for unfit in
+        ["//evil.example", "/\\evil.example", "/a/../b", "/%5Cevil", "/a b", "/p?x=\u{fc}", "/@evil.example", "*", "", "p"]
+    {
         assert_eq!(with(|facts| facts.path_and_query = unfit), passes(Reason::UrlUnfit), "{unfit:?}");
     }
 }
@@ -221,5 +247,8 @@ fn s16_a_browser_that_drops_cookies_is_not_sent_on_a_hop() {
         assert_eq!(with(|facts| (facts.fetch_site, facts.is_bare_client) = (from, true)), Decision::Probe, "{from:?}, bare");
     }
     let bare_but_keeps = Reading { seen: true, state: SiteState::default() };
-    assert!(is_start(&with(|facts| (facts.is_bare_client, facts.cookies) = (true, bare_but_keeps))), "another visitor behind the same address");
+    assert!(
+        is_start(&with(|facts| (facts.is_bare_client, facts.cookies) = (true, bare_but_keeps))),
+        "another visitor behind the same address"
+    );
 }

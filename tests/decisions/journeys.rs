@@ -26,7 +26,13 @@ struct Visit {
 fn visits() -> impl Strategy<Value = Vec<Visit>> {
     let after = prop_oneof![4 => 0..300_u64, 2 => 0..HOP_PAUSE.as_secs() * 2, 1 => proptest::sample::select(vec![HOP_PAUSE.as_secs(), HOP_PAUSE.as_secs() - 1])];
     let visit = (after, circuits(), prop::bool::weighted(0.2), prop::bool::weighted(0.3), prop::bool::weighted(0.8));
-    let visit = visit.prop_map(|(after, circuit, by_link, broker_gives_a_token, comes_back)| Visit { after, circuit, by_link, broker_gives_a_token, comes_back });
+    let visit = visit.prop_map(|(after, circuit, by_link, broker_gives_a_token, comes_back)| Visit {
+        after,
+        circuit,
+        by_link,
+        broker_gives_a_token,
+        comes_back,
+    });
     prop::collection::vec(visit, 1..40)
 }
 

@@ -15,8 +15,22 @@ use super::common::{COOKIE_LIFE, NOW, circuits, control, cookie_key, site, visit
 /// Strings that matter, and any others.
 fn texts() -> impl Strategy<Value = String> {
     let known = [
-        "document", "navigate", "iframe", "cross-site", "same-origin", "same-site", "none", "/", "/p?x=1", "/p?_tl=x", "/p?_tl", "//x", "?", "",
-        "Mozilla/5.0", "Googlebot",
+        "document",
+        "navigate",
+        "iframe",
+        "cross-site",
+        "same-origin",
+        "same-site",
+        "none",
+        "/",
+        "/p?x=1",
+        "/p?_tl=x",
+        "/p?_tl",
+        "//x",
+        "?",
+        "",
+        "Mozilla/5.0",
+        "Googlebot",
     ];
     prop_oneof![3 => proptest::sample::select(known.to_vec()).prop_map(String::from), 1 => any::<String>(), 1 => "/[ -~]{0,40}"]
 }

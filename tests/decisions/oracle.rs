@@ -184,7 +184,10 @@ fn requests() -> impl Strategy<Value = Request> {
         prop::bool::weighted(0.95),
         seldom(),
     );
-    let page = (mostly(PATHS[1], &PATHS), prop::collection::vec(mostly("x=1", &["y", "", "_tlx=1", "x=_tl", "_tl", "_tl=", "_tl=token"]), 0..4));
+    let page = (
+        mostly(PATHS[1], &PATHS),
+        prop::collection::vec(mostly("x=1", &["y", "", "_tlx=1", "x=_tl", "_tl", "_tl=", "_tl=token"]), 0..4),
+    );
     let visitor = (
         seldom(),
         prop::bool::ANY,
@@ -200,11 +203,32 @@ fn requests() -> impl Strategy<Value = Request> {
     let service = (seldom(), mostly(Circuit::Closed, &[Circuit::Unprobed, Circuit::Open, Circuit::HalfOpen]));
     (browser, page, visitor, service).prop_map(|(browser, (path, pairs), visitor, (bare, circuit))| {
         let (get, dest, mode, from, legacy, speculative, agent, html, scripted) = browser;
-        let (primary, required, choice_required, choice_implied, gpc, gpc_ignored, source, hop_ago, junk_cookie, hop_cookie) = visitor;
+        let (primary, required, choice_required, choice_implied, gpc, gpc_ignored, source, hop_ago, junk_cookie, hop_cookie) =
+            visitor;
         let choice = if required { choice_required } else { choice_implied };
         Request {
-            get, dest, mode, from, legacy, speculative, agent, html, scripted, path, pairs, primary, required, choice, gpc, gpc_ignored, source, hop_ago,
-            junk_cookie, hop_cookie, bare, circuit,
+            get,
+            dest,
+            mode,
+            from,
+            legacy,
+            speculative,
+            agent,
+            html,
+            scripted,
+            path,
+            pairs,
+            primary,
+            required,
+            choice,
+            gpc,
+            gpc_ignored,
+            source,
+            hop_ago,
+            junk_cookie,
+            hop_cookie,
+            bare,
+            circuit,
         }
     })
 }

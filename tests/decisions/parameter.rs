@@ -9,8 +9,12 @@ fn is_ours(pair: &str) -> bool {
 }
 
 fn pairs() -> impl Strategy<Value = Vec<String>> {
-    let known = ["_tl", "_tl=", "_tl=a", "_tl=a=b", "_tlx=1", "x_tl=1", "x=_tl", "%5Ftl=1", "_TL=1", "", "=", "x", "x=1", "?", "a?_tl=1", "_tl?=1"];
-    let pair = prop_oneof![4 => proptest::sample::select(known.to_vec()).prop_map(String::from), 1 => "[!-%'-~]{0,8}", 1 => "[^&]{0,8}"];
+    let known = [
+        "_tl", "_tl=", "_tl=a", "_tl=a=b", "_tlx=1", "x_tl=1", "x=_tl", "%5Ftl=1", "_TL=1", "", "=", "x", "x=1", "?", "a?_tl=1",
+        "_tl?=1",
+    ];
+    let pair =
+        prop_oneof![4 => proptest::sample::select(known.to_vec()).prop_map(String::from), 1 => "[!-%'-~]{0,8}", 1 => "[^&]{0,8}"];
     prop::collection::vec(pair, 1..8)
 }
 

@@ -11,11 +11,13 @@ use super::common::{COOKIE_LIFE, NOW, cookie_key, holding, visitor};
 fn states() -> impl Strategy<Value = SiteState> {
     let sources = proptest::sample::select(vec![None, Some(Source::Broker), Some(Source::Link), Some(Source::Provisional)]);
     let choices = proptest::sample::select(vec![Choice::None, Choice::Granted]);
-    (sources, choices, any::<u8>(), 0..COOKIE_LIFE.as_secs(), proptest::option::of(any::<u64>())).prop_map(|(source, choice, number, age, begun)| SiteState {
-        identity: source.map(|source| Identity { visitor: visitor(number), source, created: UnixSeconds(NOW.0 - age) }),
-        choice,
-        hop_begun: begun.map(UnixSeconds),
-    })
+    (sources, choices, any::<u8>(), 0..COOKIE_LIFE.as_secs(), proptest::option::of(any::<u64>())).prop_map(
+        |(source, choice, number, age, begun)| SiteState {
+            identity: source.map(|source| Identity { visitor: visitor(number), source, created: UnixSeconds(NOW.0 - age) }),
+            choice,
+            hop_begun: begun.map(UnixSeconds),
+        },
+    )
 }
 
 fn read_all(values: &[String]) -> Reading {

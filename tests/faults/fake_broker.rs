@@ -95,7 +95,9 @@ impl Shared {
             Manner::Silent => {
                 let _ = stream.read(&mut [0]);
             }
-            Manner::Failing => stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok()?,
+            Manner::Failing => {
+                stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok()?
+            }
             Manner::Dribbling => {
                 for octet in answer("200 OK", r#"{"status":"ok"}"#).bytes() {
                     stream.write_all(&[octet]).ok()?;
@@ -113,7 +115,10 @@ impl Shared {
 }
 
 fn answer(status: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn read_path(stream: &mut TcpStream) -> Option<String> {

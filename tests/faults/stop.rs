@@ -27,7 +27,8 @@ fn a4_sigterm_under_load_drops_no_request() {
         assert_eq!(wire::receive(&mut idle, false).expect("it answers").status, 200);
 
         std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| ask_until_told_to_close(port, &request, &served))).collect();
+            let clients: Vec<_> =
+                (0..CLIENTS).map(|_| scope.spawn(|| ask_until_told_to_close(port, &request, &served))).collect();
             let busy = || served.load(Ordering::SeqCst) > 50 * CLIENTS;
             wait_until("there is load", || false, busy).unwrap_or_else(|problem| panic!("{problem}"));
             company.processes[0].terminate();

@@ -89,11 +89,15 @@ fn k2_a_flood_of_unknown_keys_leads_to_one_fetch_and_a_failed_one_keeps_the_old_
     let ready = || is_healthy(company.port(), "shop.localhost", false) && broker.asked(JWKS) >= 1;
     wait_until("the satellite has the broker's keys", || false, ready).unwrap_or_else(|problem| panic!("{problem}"));
     let fetched_at = clock.uptime();
-    wait_until("good tokens count", || false, || {
-        let (mut browser, token) = good_token(&company);
-        browser.navigate(&format!("{}/p.html?_tl={token}", company.shop));
-        browser.visitor(&company.shop).is_some()
-    })
+    wait_until(
+        "good tokens count",
+        || false,
+        || {
+            let (mut browser, token) = good_token(&company);
+            browser.navigate(&format!("{}/p.html?_tl={token}", company.shop));
+            browser.visitor(&company.shop).is_some()
+        },
+    )
     .unwrap_or_else(|problem| panic!("{problem}"));
 
     // From here on its keys cannot be had.

@@ -55,9 +55,34 @@ fn r1_b9_real_sites_have_host_cookies() {
 
 /// Every other parameter's bytes and order.
 const ODD_URLS: [&str; 28] = [
-    "/", "/p", "/p?", "/p?x=1", "/p?x=1&y=2", "/p?x", "/p??", "/p?a?b", "/p?a=1?b=2", "/p?&", "/p?&&x", "/p?x&", "/p?=", "/p?x=a%20b+c", "/p?x=%c3%a4",
-    "/p?_tlx=1", "/p?x_tl=1", "/p?x=_tl", "/p?%5Ftl=1", "/p?_TL=1", "/p?a=1?_tl=2", "/p;v=1?x=1", "/p/?q=https://o.example//x@y", "/%E2%82%AC?a=[1]",
-    "/~user/(x)'*!$,;:", "/p?utm_source=a&utm_medium=b&gclid=c", "/p?return=x&sig=y&site=z", "/p?x=1&x=1",
+    "/",
+    "/p",
+    "/p?",
+    "/p?x=1",
+    "/p?x=1&y=2",
+    "/p?x",
+    "/p??",
+    "/p?a?b",
+    "/p?a=1?b=2",
+    "/p?&",
+    "/p?&&x",
+    "/p?x&",
+    "/p?=",
+    "/p?x=a%20b+c",
+    "/p?x=%c3%a4",
+    "/p?_tlx=1",
+    "/p?x_tl=1",
+    "/p?x=_tl",
+    "/p?%5Ftl=1",
+    "/p?_TL=1",
+    "/p?a=1?_tl=2",
+    "/p;v=1?x=1",
+    "/p/?q=https://o.example//x@y",
+    "/%E2%82%AC?a=[1]",
+    "/~user/(x)'*!$,;:",
+    "/p?utm_source=a&utm_medium=b&gclid=c",
+    "/p?return=x&sig=y&site=z",
+    "/p?x=1&x=1",
 ];
 
 #[test]

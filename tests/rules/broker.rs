@@ -39,8 +39,17 @@ fn b1_an_unknown_site_gets_our_own_page_and_nothing_else() {
     let shop = encode(&company.shop);
     assert!(hop(&mut Browser::new(), &company, &good).header("location").is_some());
     let sites = [
-        "", "x", "%", "%ff", "http%3A%2F%2Fevil.localhost%3A1", "http%3A%2F%2Fshop.localhost", "https%3A%2F%2Fshop.localhost%3A1", "%2F%2Fshop.localhost",
-        "http%3A%2F%2FSHOP.localhost%3A1", "null", "*",
+        "",
+        "x",
+        "%",
+        "%ff",
+        "http%3A%2F%2Fevil.localhost%3A1",
+        "http%3A%2F%2Fshop.localhost",
+        "https%3A%2F%2Fshop.localhost%3A1",
+        "%2F%2Fshop.localhost",
+        "http%3A%2F%2FSHOP.localhost%3A1",
+        "null",
+        "*",
     ];
     let mut queries: Vec<_> = sites.iter().map(|site| good.replace(&format!("site={shop}"), &format!("site={site}"))).collect();
     queries.push(good.replace(&shop, &encode(&format!("{}/", company.shop))));
@@ -142,9 +151,17 @@ fn b3_what_is_no_navigation_is_refused() {
     let company = Company::echoing(Setup::default());
     let query = signed(&company, &hop_pairs(&company, &format!("{}/p", company.shop)));
     let changes = [
-        ("Sec-Fetch-Dest", Some("iframe")), ("Sec-Fetch-Dest", Some("image")), ("Sec-Fetch-Dest", None), ("Sec-Fetch-Mode", Some("no-cors")),
-        ("Sec-Fetch-Mode", None), ("Sec-Purpose", Some("prefetch")), ("Purpose", Some("prefetch")), ("X-Moz", Some("prefetch")),
-        ("Accept", Some("image/*")), ("Range", Some("bytes=0-")), ("X-Requested-With", Some("x")),
+        ("Sec-Fetch-Dest", Some("iframe")),
+        ("Sec-Fetch-Dest", Some("image")),
+        ("Sec-Fetch-Dest", None),
+        ("Sec-Fetch-Mode", Some("no-cors")),
+        ("Sec-Fetch-Mode", None),
+        ("Sec-Purpose", Some("prefetch")),
+        ("Purpose", Some("prefetch")),
+        ("X-Moz", Some("prefetch")),
+        ("Accept", Some("image/*")),
+        ("Range", Some("bytes=0-")),
+        ("X-Requested-With", Some("x")),
     ];
     for (name, value) in changes {
         for mut browser in [Browser::new(), known(&company)] {
@@ -153,7 +170,11 @@ fn b3_what_is_no_navigation_is_refused() {
                 None => browser.omit(name),
             };
             let answer = hop(&mut browser, &company, &query);
-            assert_eq!((answer.status, answer.header("set-cookie"), answer.header("location")), (403, None, None), "{name} {value:?}");
+            assert_eq!(
+                (answer.status, answer.header("set-cookie"), answer.header("location")),
+                (403, None, None),
+                "{name} {value:?}"
+            );
         }
     }
     let mut head = Browser::new();
@@ -190,7 +211,15 @@ fn b5_a_tampered_master_is_absent() {
     let mut browser = known(&company);
     let visitor = browser.visitor(&company.brand);
     let good = browser.cookie(&company.brand, "throughline").unwrap().to_owned();
-    let mut forgeries: Vec<String> = vec![String::new(), "v1".into(), "v1......".into(), "\u{e9}".into(), "a".repeat(4000), format!("{good}x"), good.to_uppercase()];
+    let mut forgeries: Vec<String> = vec![
+        String::new(),
+        "v1".into(),
+        "v1......".into(),
+        "\u{e9}".into(),
+        "a".repeat(4000),
+        format!("{good}x"),
+        good.to_uppercase(),
+    ];
     for index in (0..good.len()).step_by(7) {
         let mut bytes = good.clone().into_bytes();
         bytes[index] = if bytes[index] == b'1' { b'2' } else { b'1' };

@@ -71,7 +71,11 @@ fn b7_nothing_is_kept_indexed_or_foreign() {
 #[test]
 fn b7_k1_public_documents_are_kept_for_five_minutes() {
     let company = Company::echoing(Setup::default());
-    for url in [format!("{}/.well-known/throughline", company.brand), format!("{}/_throughline/jwks.json", company.brand), format!("{}/_throughline/jwks.json", company.shop)] {
+    for url in [
+        format!("{}/.well-known/throughline", company.brand),
+        format!("{}/_throughline/jwks.json", company.brand),
+        format!("{}/_throughline/jwks.json", company.shop),
+    ] {
         let answer = Browser::new().fetch(&url);
         assert_eq!(answer.status, 200, "{url}");
         assert_eq!(answer.header("cache-control"), Some("public, max-age=300"), "{url}");

@@ -35,7 +35,10 @@ fn c1_s8_nothing_is_set_or_sent_before_the_choice() {
         }
         assert_untouched(&browser.follow_from(&format!("{site}/"), &format!("{site}/p")));
         let me = browser.me(site);
-        assert_eq!((&me["consent"], &me["visitor"], &me["source"]), (&"unknown".into(), &serde_json::Value::Null, &serde_json::Value::Null));
+        assert_eq!(
+            (&me["consent"], &me["visitor"], &me["source"]),
+            (&"unknown".into(), &serde_json::Value::Null, &serde_json::Value::Null)
+        );
         // Not even a token that somebody sends is worth a cookie.
         let visit = browser.navigate(&format!("{site}/p?_tl=x"));
         assert_untouched(&visit);
@@ -114,7 +117,11 @@ fn c1_a_yes_against_the_browsers_own_no_is_not_kept() {
 fn c1_a_form_without_script_works_and_leads_back_to_this_site_only() {
     let company = Company::echoing(Setup::required());
     let form = |browser: &mut Browser, body: &str| {
-        let headers = [("Content-Type", "application/x-www-form-urlencoded".to_owned()), ("Origin", company.shop.clone()), ("Sec-Fetch-Site", "same-origin".to_owned())];
+        let headers = [
+            ("Content-Type", "application/x-www-form-urlencoded".to_owned()),
+            ("Origin", company.shop.clone()),
+            ("Sec-Fetch-Site", "same-origin".to_owned()),
+        ];
         browser.request("POST", &format!("{}/_throughline/consent", company.shop), &headers, body.as_bytes())
     };
     let shop = &company.shop;
@@ -144,7 +151,9 @@ fn c5_clear_site_data_is_never_sent() {
     let company = Company::echoing(Setup::default());
     let mut browser = Browser::new();
     browser.navigate(&format!("{}/", company.shop));
-    for answer in [choose(&mut browser, &company.shop, "denied"), browser.post(&format!("{}/_throughline/forget", company.shop), "{}")] {
+    for answer in
+        [choose(&mut browser, &company.shop, "denied"), browser.post(&format!("{}/_throughline/forget", company.shop), "{}")]
+    {
         assert_eq!(answer.header("clear-site-data"), None);
     }
 }

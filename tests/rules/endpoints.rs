@@ -32,7 +32,8 @@ fn each_endpoint_has_its_methods_and_names_them() {
     ];
     for (site, path, allowed) in table {
         for method in METHODS {
-            let answer = Browser::new().request(method, &format!("{site}{path}"), &[("Sec-Fetch-Site", "same-origin".into())], b"");
+            let answer =
+                Browser::new().request(method, &format!("{site}{path}"), &[("Sec-Fetch-Site", "same-origin".into())], b"");
             let expected = allowed.split(", ").any(|name| name == method);
             assert_eq!(answer.status != 405, expected, "{method} {path}: {answer:?}");
             assert_eq!(answer.header("allow"), (!expected).then_some(allowed), "{method} {path}");
@@ -45,7 +46,16 @@ fn each_endpoint_has_its_methods_and_names_them() {
 fn what_is_not_there_is_not_there() {
     let company = Company::echoing(Setup::default());
     let (brand, shop) = (company.brand.as_str(), company.shop.as_str());
-    for (site, path) in [(shop, "hop"), (shop, "whoami"), (brand, "exchange"), (brand, "whoami"), (shop, ""), (shop, "me/"), (shop, "ME"), (brand, "api/visitor")] {
+    for (site, path) in [
+        (shop, "hop"),
+        (shop, "whoami"),
+        (brand, "exchange"),
+        (brand, "whoami"),
+        (shop, ""),
+        (shop, "me/"),
+        (shop, "ME"),
+        (brand, "api/visitor"),
+    ] {
         for method in ["GET", "POST"] {
             let answer = Browser::new().request(method, &format!("{site}/_throughline/{path}"), &[], b"");
             assert!([404, 405].contains(&answer.status), "{method} {site} {path}: {answer:?}");
@@ -134,17 +144,24 @@ fn an_unknown_host_is_misdirected_and_never_guessed() {
     let port = company.port();
     let known = format!("shop.localhost:{port}");
     for host in [
-        "evil.localhost".to_owned(), "shop.localhost".into(), format!("shop.localhost:{}", port ^ 1), format!("shop.localhost.:{port}"), format!("xshop.localhost:{port}"),
-        format!("127.0.0.1:{port}"), String::new(),
+        "evil.localhost".to_owned(),
+        "shop.localhost".into(),
+        format!("shop.localhost:{}", port ^ 1),
+        format!("shop.localhost.:{port}"),
+        format!("xshop.localhost:{port}"),
+        format!("127.0.0.1:{port}"),
+        String::new(),
     ] {
         for path in ["/", "/p.html", "/_throughline/me", "/_throughline/health", "/?_tl=x"] {
-            let answer = wire::send(port, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+            let answer =
+                wire::send(port, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
             assert!(answer.status == 421 || (host.is_empty() && answer.status == 400), "{host:?} {path}: {answer:?}");
             assert_eq!((answer.header("set-cookie"), answer.header("location")), (None, None), "{host} {path}");
         }
     }
     for (path, status) in [("/p.html", 200), ("/nothing.html", 404)] {
-        let answer = wire::send(port, format!("GET {path} HTTP/1.1\r\nHost: {known}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        let answer =
+            wire::send(port, format!("GET {path} HTTP/1.1\r\nHost: {known}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
         assert_eq!(answer.status, status, "{path}");
     }
 }
@@ -153,13 +170,21 @@ fn an_unknown_host_is_misdirected_and_never_guessed() {
 fn f2_only_we_tell_the_application_who_it_is() {
     let company = Company::echoing(Setup::default());
     let forged = [
-        "X-Throughline-Visitor", "x-throughline-visitor", "X-THROUGHLINE-VISITOR", "X_Throughline_Visitor", "x-throughline_visitor", "X_THROUGHLINE-SOURCE",
-        "X-Throughline-Source", "X-Throughline-Anything", "X-Throughline-",
+        "X-Throughline-Visitor",
+        "x-throughline-visitor",
+        "X-THROUGHLINE-VISITOR",
+        "X_Throughline_Visitor",
+        "x-throughline_visitor",
+        "X_THROUGHLINE-SOURCE",
+        "X-Throughline-Source",
+        "X-Throughline-Anything",
+        "X-Throughline-",
     ];
     for host in [company.shop.as_str(), company.brand.as_str(), "http://unknown.localhost:1"] {
         let authority = host.strip_prefix("http://").unwrap();
         for path in ["/p", "/p?_tl=x", "/api/x"] {
-            let mut request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nX-Throughlin: kept\r\nX-Through-Line: kept\r\n");
+            let mut request =
+                format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nX-Throughlin: kept\r\nX-Through-Line: kept\r\n");
             for name in forged {
                 request.push_str(&format!("{name}: forged\r\n{name}: forged twice\r\n"));
             }

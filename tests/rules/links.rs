@@ -29,7 +29,12 @@ fn l1_go_leads_to_registered_origins_only() {
     let mut targets = return_urls_refused(&company);
     let other_port = format!("{}0/", company.learn);
     targets.extend(["mailto:a@learn.localhost", "tel:1", "#f", "?x", "p", "http:", "http://", "://"].map(String::from));
-    targets.extend([other_port, company.learn.replace("http:", "https:"), company.learn.replace("http:", ""), format!(" {}/", company.learn)]);
+    targets.extend([
+        other_port,
+        company.learn.replace("http:", "https:"),
+        company.learn.replace("http:", ""),
+        format!(" {}/", company.learn),
+    ]);
     let mut refused = 0;
     for target in targets {
         for url in [go(&company.shop, &target), format!("{}/_throughline/go?to={}", company.shop, encode(&encode(&target)))] {
@@ -39,7 +44,10 @@ fn l1_go_leads_to_registered_origins_only() {
                 // A link may lack its path, or have a fragment or letters beyond ASCII: then it is followed all the same.
                 (302, Some(location)) => {
                     assert_eq!(origin(location), company.shop, "{target:?}: {location}");
-                    assert!(location.is_ascii() && !location[8..].contains("//") && !location.contains("_tl="), "{target:?}: {location}");
+                    assert!(
+                        location.is_ascii() && !location[8..].contains("//") && !location.contains("_tl="),
+                        "{target:?}: {location}"
+                    );
                 }
                 other => panic!("{target:?}: {other:?}"),
             }
@@ -48,7 +56,12 @@ fn l1_go_leads_to_registered_origins_only() {
     }
     assert!(refused > 130, "{refused}");
     let twice = format!("{}&to={}", go(&company.shop, &company.learn), encode(&company.learn));
-    for url in [format!("{}/_throughline/go", company.shop), format!("{}/_throughline/go?to=", company.shop), format!("{}/_throughline/go?too=x", company.shop), twice] {
+    for url in [
+        format!("{}/_throughline/go", company.shop),
+        format!("{}/_throughline/go?to=", company.shop),
+        format!("{}/_throughline/go?too=x", company.shop),
+        twice,
+    ] {
         let answer = browser.step(&url, Some(&company.shop));
         assert_eq!((answer.status, answer.header("location")), (400, None), "{url}");
     }
@@ -75,7 +88,13 @@ fn l2_a_link_token_counts_only_from_its_own_site_in_a_navigation_and_once() {
         assert!(location.len() > 200, "{location}");
         location
     };
-    let elsewhere = [None, Some("http://evil.localhost:1/"), Some(company.brand.as_str()), Some(company.learn.as_str()), Some("http://shop.localhost/")];
+    let elsewhere = [
+        None,
+        Some("http://evil.localhost:1/"),
+        Some(company.brand.as_str()),
+        Some(company.learn.as_str()),
+        Some("http://shop.localhost/"),
+    ];
     for from in elsewhere {
         let mut browser = known_on_shop(&company);
         let location = linked(&mut browser);
@@ -138,7 +157,11 @@ fn l5_without_an_id_or_consent_the_link_is_left_alone() {
     let page = format!("{}/p?x=1#f", company.learn);
     let plain = |browser: &mut Browser, what: &str| {
         let answer = browser.step(&go(&company.shop, &page), Some(&company.shop));
-        assert_eq!((answer.status, answer.header("location"), answer.header("set-cookie")), (302, Some(page.as_str()), None), "{what}");
+        assert_eq!(
+            (answer.status, answer.header("location"), answer.header("set-cookie")),
+            (302, Some(page.as_str()), None),
+            "{what}"
+        );
     };
     plain(&mut Browser::new(), "no ID");
     let mut browser = known_on_shop(&company);
@@ -156,15 +179,29 @@ fn l6_what_a_link_holds_survives() {
     let company = Company::echoing(Setup::default());
     let mut browser = known_on_shop(&company);
     for (from, before, after) in [
-        ("", "/?", ""), ("?x", "/?x&", ""), ("#f", "/?", "#f"), ("/p?x=1#f?_tl=9", "/p?x=1&", "#f?_tl=9"), ("/p?a?b?", "/p?a?b?&", ""),
-        ("/p?_tl=old&x=a=b", "/p?x=a=b&", ""), ("/p?_tl=a&_tl=b", "/p?", ""), ("/ü?q=ö#ä", "/%C3%BC?q=%C3%B6&", "#%C3%A4"),
-        ("/p?x=%26%3D%23", "/p?x=%26%3D%23&", ""), ("/p?to=x&sig=y", "/p?to=x&sig=y&", ""), ("/p?x=a+b%20c", "/p?x=a+b%20c&", ""),
+        ("", "/?", ""),
+        ("?x", "/?x&", ""),
+        ("#f", "/?", "#f"),
+        ("/p?x=1#f?_tl=9", "/p?x=1&", "#f?_tl=9"),
+        ("/p?a?b?", "/p?a?b?&", ""),
+        ("/p?_tl=old&x=a=b", "/p?x=a=b&", ""),
+        ("/p?_tl=a&_tl=b", "/p?", ""),
+        ("/ü?q=ö#ä", "/%C3%BC?q=%C3%B6&", "#%C3%A4"),
+        ("/p?x=%26%3D%23", "/p?x=%26%3D%23&", ""),
+        ("/p?to=x&sig=y", "/p?to=x&sig=y&", ""),
+        ("/p?x=a+b%20c", "/p?x=a+b%20c&", ""),
     ] {
         let answer = browser.step(&go(&company.shop, &format!("{}{from}", company.learn)), Some(&company.shop));
         let location = answer.header("location").unwrap();
         let start = format!("{}{before}_tl=", company.learn);
-        let token = location.strip_prefix(&start).and_then(|rest| rest.strip_suffix(after)).unwrap_or_else(|| panic!("{from}: {location}"));
-        assert!(token.len() > 200 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)), "{from}: {token}");
+        let token = location
+            .strip_prefix(&start)
+            .and_then(|rest| rest.strip_suffix(after))
+            .unwrap_or_else(|| panic!("{from}: {location}"));
+        assert!(
+            token.len() > 200 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)),
+            "{from}: {token}"
+        );
         // Decorated once more, it still has one token.
         let again = browser.step(&go(&company.shop, location), Some(&company.shop)).header("location").unwrap().to_owned();
         assert!(again.starts_with(&start) && again.matches("_tl=ey").count() == 1, "{from}: {again}");

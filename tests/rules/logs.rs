@@ -12,7 +12,13 @@ fn r8_neither_tokens_nor_visitor_ids_reach_the_log_or_an_error_page() {
     let mut secrets = vec!["_tl=".to_owned()];
     let mut errors = Vec::new();
     let take = |visit: &Visit, secrets: &mut Vec<String>| {
-        secrets.extend(visit.steps.iter().filter_map(|step| Some(step.url.split_once("_tl=")?.1.to_owned())).filter(|token| !token.is_empty()));
+        secrets.extend(
+            visit
+                .steps
+                .iter()
+                .filter_map(|step| Some(step.url.split_once("_tl=")?.1.to_owned()))
+                .filter(|token| !token.is_empty()),
+        );
         secrets.extend(visit.cookies().into_iter().map(|(_, cookie)| cookie.value).filter(|value| value.len() > 20));
     };
 
@@ -40,7 +46,13 @@ fn r8_neither_tokens_nor_visitor_ids_reach_the_log_or_an_error_page() {
     let good = good.split_once("_tl=").unwrap().1.to_owned();
     let visitor = secrets.last().unwrap().clone();
     secrets.push(good.clone());
-    for wrong in [format!("{good}&_tl=x"), format!("x{good}"), good.replace('.', "/"), format!("{good}{good}{good}{good}"), good[..good.len() - 1].to_owned()] {
+    for wrong in [
+        format!("{good}&_tl=x"),
+        format!("x{good}"),
+        good.replace('.', "/"),
+        format!("{good}{good}{good}{good}"),
+        good[..good.len() - 1].to_owned(),
+    ] {
         errors.push(other.step(&format!("{}/nothing?_tl={wrong}", company.shop), None));
     }
     other.set("Early-Data", "1");
@@ -55,7 +67,11 @@ fn r8_neither_tokens_nor_visitor_ids_reach_the_log_or_an_error_page() {
         }
     }
     for path in ["consent", "forget", "exchange", "hop"] {
-        for body in [format!(r#"{{"token":"{good}x","choice":"{visitor}"}}"#), good.clone(), format!(r#"{{"token":"{}"}}"#, good.repeat(12))] {
+        for body in [
+            format!(r#"{{"token":"{good}x","choice":"{visitor}"}}"#),
+            good.clone(),
+            format!(r#"{{"token":"{}"}}"#, good.repeat(12)),
+        ] {
             errors.push(other.clone().post(&format!("{}/_throughline/{path}", company.shop), &body));
         }
     }

@@ -12,7 +12,15 @@ fn strings() -> Vec<Vec<u8>> {
     let mut strings: Vec<_> = lines.map(|line| unescape(line).into_bytes()).collect();
     assert!(strings.len() > 60, "{}", strings.len());
     // What no text file holds.
-    strings.extend([vec![0xff, 0xfe], vec![0xc0, 0xaf], vec![0xed, 0xa0, 0x80], vec![0x80; 40], b"a".repeat(5000), b"%".repeat(3000), b"&".repeat(3000)]);
+    strings.extend([
+        vec![0xff, 0xfe],
+        vec![0xc0, 0xaf],
+        vec![0xed, 0xa0, 0x80],
+        vec![0x80; 40],
+        b"a".repeat(5000),
+        b"%".repeat(3000),
+        b"&".repeat(3000),
+    ]);
     strings
 }
 
@@ -56,9 +64,16 @@ fn a7_no_naughty_string_makes_us_fail() {
         // In paths and parameters, encoded and as it is.
         for value in [encoded.as_bytes(), raw.as_slice()] {
             for (site, target) in [
-                ("shop", with("/", value, "")), ("shop", with("/p?x=", value, "")), ("shop", with("/p?_tl=", value, "&x=1")), ("shop", with("/p?", value, "&_tl=")),
-                ("shop", with("/_throughline/go?to=", value, "")), ("shop", with("/_throughline/", value, "")), ("brand", with("/_throughline/hop?site=", value, "")),
-                ("brand", with(&format!("/_throughline/hop?{good_hop}"), value, "")), ("brand", with("/_throughline/whoami?", value, "")), ("brand", with("/", value, "?_tl=x")),
+                ("shop", with("/", value, "")),
+                ("shop", with("/p?x=", value, "")),
+                ("shop", with("/p?_tl=", value, "&x=1")),
+                ("shop", with("/p?", value, "&_tl=")),
+                ("shop", with("/_throughline/go?to=", value, "")),
+                ("shop", with("/_throughline/", value, "")),
+                ("brand", with("/_throughline/hop?site=", value, "")),
+                ("brand", with(&format!("/_throughline/hop?{good_hop}"), value, "")),
+                ("brand", with("/_throughline/whoami?", value, "")),
+                ("brand", with("/", value, "?_tl=x")),
             ] {
                 let mut request = head(&company, site, "GET", &target);
                 request.extend_from_slice(NAVIGATION.as_bytes());
@@ -66,7 +81,10 @@ fn a7_no_naughty_string_makes_us_fail() {
             }
         }
         for name in ["v", "site", "flow", "iat", "consent", "return", "sig"] {
-            let pairs: Vec<_> = good_hop.split('&').map(|pair| if pair.starts_with(&format!("{name}=")) { format!("{name}={encoded}") } else { pair.to_owned() }).collect();
+            let pairs: Vec<_> = good_hop
+                .split('&')
+                .map(|pair| if pair.starts_with(&format!("{name}=")) { format!("{name}={encoded}") } else { pair.to_owned() })
+                .collect();
             let resigned = signed(&company, &pairs[..pairs.len() - 1].join("&"));
             for query in [pairs.join("&"), resigned] {
                 let mut request = head(&company, "brand", "GET", format!("/_throughline/hop?{query}").as_bytes());
@@ -75,7 +93,21 @@ fn a7_no_naughty_string_makes_us_fail() {
             }
         }
         // In headers and cookies.
-        for name in ["Referer", "Origin", "User-Agent", "Accept", "Accept-Language", "Sec-Fetch-Site", "Sec-GPC", "Sec-Purpose", "Early-Data", "X-Forwarded-For", "X-Throughline-Visitor", "Content-Type", "Range"] {
+        for name in [
+            "Referer",
+            "Origin",
+            "User-Agent",
+            "Accept",
+            "Accept-Language",
+            "Sec-Fetch-Site",
+            "Sec-GPC",
+            "Sec-Purpose",
+            "Early-Data",
+            "X-Forwarded-For",
+            "X-Throughline-Visitor",
+            "Content-Type",
+            "Range",
+        ] {
             for (site, target) in [("shop", "/p?_tl=x"), ("shop", "/_throughline/me"), ("brand", "/_throughline/whoami")] {
                 let mut request = head(&company, site, "GET", target.as_bytes());
                 request.extend(with(&format!("{NAVIGATION}{name}: "), string, "\r\n"));
@@ -83,7 +115,12 @@ fn a7_no_naughty_string_makes_us_fail() {
             }
         }
         for cookie in ["throughline=", "throughline-hop=", "a=b; throughline=v1.b.", "", "throughline=probe; "] {
-            for (site, target) in [("shop", "/p".to_owned()), ("shop", "/p?_tl=x".into()), ("brand", "/".into()), ("brand", format!("/_throughline/hop?{good_hop}"))] {
+            for (site, target) in [
+                ("shop", "/p".to_owned()),
+                ("shop", "/p?_tl=x".into()),
+                ("brand", "/".into()),
+                ("brand", format!("/_throughline/hop?{good_hop}")),
+            ] {
                 let mut request = head(&company, site, "GET", target.as_bytes());
                 request.extend(with(&format!("{NAVIGATION}Cookie: {cookie}"), string, "\r\n"));
                 assert_no_failure(&company, &request, b"");
@@ -92,8 +129,11 @@ fn a7_no_naughty_string_makes_us_fail() {
         // In bodies.
         let json = serde_json::to_string(&String::from_utf8_lossy(string)).unwrap();
         for (kind, body) in [
-            ("application/json", raw.clone()), ("application/json", format!(r#"{{"choice":{json},"token":{json}}}"#).into_bytes()), ("application/json", format!(r#"{{"token":{json}}}"#).into_bytes()),
-            ("application/x-www-form-urlencoded", format!("choice=denied&return={encoded}").into_bytes()), ("application/x-www-form-urlencoded", with("choice=granted&return=", string, "")),
+            ("application/json", raw.clone()),
+            ("application/json", format!(r#"{{"choice":{json},"token":{json}}}"#).into_bytes()),
+            ("application/json", format!(r#"{{"token":{json}}}"#).into_bytes()),
+            ("application/x-www-form-urlencoded", format!("choice=denied&return={encoded}").into_bytes()),
+            ("application/x-www-form-urlencoded", with("choice=granted&return=", string, "")),
         ] {
             for path in ["consent", "forget", "exchange"] {
                 let mut request = head(&company, "shop", "POST", format!("/_throughline/{path}").as_bytes());
@@ -102,7 +142,10 @@ fn a7_no_naughty_string_makes_us_fail() {
             }
         }
     }
-    assert_eq!(wire::send(company.port(), &[head(&company, "shop", "GET", b"/p.html").as_slice(), b"\r\n"].concat()).unwrap().status, 200);
+    assert_eq!(
+        wire::send(company.port(), &[head(&company, "shop", "GET", b"/p.html").as_slice(), b"\r\n"].concat()).unwrap().status,
+        200
+    );
 
     company.processes[0].kill();
     let said = company.stderr();

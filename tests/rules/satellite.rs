@@ -38,7 +38,8 @@ fn s15_the_start_of_a_hop() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(answer.header("referrer-policy"), None, "the first page must keep the outside referrer");
     let vary = answer.header("vary").unwrap();
-    for name in ["Cookie", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-GPC", "Sec-Purpose", "Accept", "User-Agent"] {
+    for name in ["Cookie", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-GPC", "Sec-Purpose", "Accept", "User-Agent"]
+    {
         assert!(vary.split(", ").any(|found| found == name), "{name} in {vary}");
     }
     let cookies: Vec<_> = answer.all("set-cookie").map(Cookie::parse).collect();
@@ -138,7 +139,18 @@ fn s6_what_is_no_page_starts_no_hop() {
 #[test]
 fn s7_skipped_paths_start_no_hop() {
     let company = Company::echoing(Setup { site_lines: "skip = [\"/download/\", \"*.tar\"]".into(), ..Setup::default() });
-    for path in ["/api/x", "/assets/a", "/static/a", "/feed", "/.well-known/x", "/robots.txt", "/sitemap.xml", "/a/b.CSS", "/download/x", "/a.tar"] {
+    for path in [
+        "/api/x",
+        "/assets/a",
+        "/static/a",
+        "/feed",
+        "/.well-known/x",
+        "/robots.txt",
+        "/sitemap.xml",
+        "/a/b.CSS",
+        "/download/x",
+        "/a.tar",
+    ] {
         assert_untouched(&Browser::new().navigate(&format!("{}{path}?x=1", company.shop)), path);
     }
     assert_eq!(Browser::new().navigate(&format!("{}/apiary", company.shop)).statuses(), [302, 302, 303, 200]);
@@ -266,10 +278,17 @@ fn s16_r3_what_takes_our_parameter_out_makes_no_loop() {
         browser.blocks_cookies = blocks_cookies;
         for attempt in 0..4 {
             let answer = browser.step(&page, None);
-            assert_eq!(answer.status, if attempt == 0 { 302 } else { 200 }, "attempt {attempt}, cookies blocked: {blocks_cookies}");
+            assert_eq!(
+                answer.status,
+                if attempt == 0 { 302 } else { 200 },
+                "attempt {attempt}, cookies blocked: {blocks_cookies}"
+            );
             if let Some(hop) = answer.header("location") {
                 let back = browser.step(hop, None);
-                assert!(back.header("location").is_some_and(|location| location.starts_with(&format!("{page}?_tl="))), "{back:?}");
+                assert!(
+                    back.header("location").is_some_and(|location| location.starts_with(&format!("{page}?_tl="))),
+                    "{back:?}"
+                );
             }
         }
     }

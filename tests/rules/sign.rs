@@ -18,7 +18,9 @@ pub(crate) fn now() -> u64 {
 
 /// Percent-encodes all but letters and digits.
 pub(crate) fn encode(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// A flow that some browser began.

@@ -16,7 +16,10 @@ fn assert_harmless(answer: &Answer, company: &Company, what: &str) {
     assert!(answer.status < 500, "{what}: {answer:?}");
     assert!(answer.all("location").count() <= 1, "{what}");
     if let Some(location) = answer.header("location") {
-        assert!([&company.brand, &company.shop, &company.learn].iter().any(|known| origin(location) == *known), "{what}: {location}");
+        assert!(
+            [&company.brand, &company.shop, &company.learn].iter().any(|known| origin(location) == *known),
+            "{what}: {location}"
+        );
         for (name, _) in &answer.headers {
             assert!(KNOWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()), "{what} added {name}");
         }
@@ -35,7 +38,11 @@ fn u1_u2_no_return_url_leads_elsewhere_even_when_signed() {
         for query in [signed(&company, &pairs), pairs] {
             let answer = Browser::new().step(&hop_url(&company, &query), None);
             assert_harmless(&answer, &company, &url);
-            assert_eq!((answer.status, answer.header("location"), answer.header("set-cookie")), (302, Some(front.as_str()), None), "{url:?}");
+            assert_eq!(
+                (answer.status, answer.header("location"), answer.header("set-cookie")),
+                (302, Some(front.as_str()), None),
+                "{url:?}"
+            );
         }
     }
 }
@@ -45,7 +52,8 @@ fn u1_u2_no_return_url_leads_elsewhere_even_when_signed() {
 fn u1_u2_other_layers_of_encoding_lead_nowhere_either() {
     let company = Company::echoing(Setup::default());
     for url in return_urls_refused(&company) {
-        let (head, _) = hop_pairs(&company, "x").split_once("return=").map(|(head, page)| (head.to_owned(), page.to_owned())).unwrap();
+        let (head, _) =
+            hop_pairs(&company, "x").split_once("return=").map(|(head, page)| (head.to_owned(), page.to_owned())).unwrap();
         let mut layers = vec![format!("{head}return={}", encode(&encode(&url)))];
         if url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
             layers.push(format!("{head}return={url}"));
@@ -70,7 +78,18 @@ fn u1_u2_no_request_line_makes_the_satellite_lead_elsewhere() {
     let host = company.shop.strip_prefix("http://").unwrap();
     let mut redirected = 0;
     let mut targets: Vec<_> = return_urls_refused(&company).into_iter().map(|url| url.replacen(&company.shop, "", 1)).collect();
-    targets.extend(["//evil.localhost/p", "/\\evil.localhost", "/p\rSet-Cookie: x", "/p?_tl=\r\nX: y", "*", "http://evil.localhost/p", "//evil.localhost/?_tl="].map(String::from));
+    targets.extend(
+        [
+            "//evil.localhost/p",
+            "/\\evil.localhost",
+            "/p\rSet-Cookie: x",
+            "/p?_tl=\r\nX: y",
+            "*",
+            "http://evil.localhost/p",
+            "//evil.localhost/?_tl=",
+        ]
+        .map(String::from),
+    );
     for target in targets {
         for parameter in ["", "?_tl=", "?_tl=x&y"] {
             for cookie in ["", "Cookie: throughline=probe\r\n"] {
@@ -82,7 +101,10 @@ fn u1_u2_no_request_line_makes_the_satellite_lead_elsewhere() {
                 assert_harmless(&answer, &company, &request);
                 if let Some(location) = answer.header("location") {
                     redirected += 1;
-                    assert!(!location.contains("return=http%3A%2F%2Fevil") && !location[8..].contains("//"), "{request}: {location}");
+                    assert!(
+                        !location.contains("return=http%3A%2F%2Fevil") && !location[8..].contains("//"),
+                        "{request}: {location}"
+                    );
                 }
             }
         }

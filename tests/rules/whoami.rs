@@ -8,7 +8,12 @@ use crate::support::wire::Answer;
 
 /// A page of `origin` asks, with the cookies of the primary, as a browser that still allows it does.
 fn ask(browser: &mut Browser, url: &str, origin: Option<&str>) -> Answer {
-    let mut headers = vec![("Accept", "*/*".to_owned()), ("Sec-Fetch-Dest", "empty".to_owned()), ("Sec-Fetch-Mode", "cors".to_owned()), ("Sec-Fetch-Site", "cross-site".to_owned())];
+    let mut headers = vec![
+        ("Accept", "*/*".to_owned()),
+        ("Sec-Fetch-Dest", "empty".to_owned()),
+        ("Sec-Fetch-Mode", "cors".to_owned()),
+        ("Sec-Fetch-Site", "cross-site".to_owned()),
+    ];
     headers.extend(origin.map(|origin| ("Origin", origin.to_owned())));
     browser.request("GET", url, &headers, b"")
 }
@@ -57,7 +62,17 @@ fn b9_any_other_origin_gets_nothing_to_read() {
     let url = begin(&mut browser, &company);
     let upper = company.shop.to_uppercase();
     let slash = format!("{}/", company.shop);
-    for origin in [None, Some("null"), Some("*"), Some(""), Some("http://evil.localhost:1"), Some(company.learn.as_str()), Some(company.brand.as_str()), Some(&upper), Some(&slash)] {
+    for origin in [
+        None,
+        Some("null"),
+        Some("*"),
+        Some(""),
+        Some("http://evil.localhost:1"),
+        Some(company.learn.as_str()),
+        Some(company.brand.as_str()),
+        Some(&upper),
+        Some(&slash),
+    ] {
         let answer = ask(&mut browser, &url, origin);
         assert_eq!(answer.status, 403, "{origin:?}");
         assert_eq!((answer.header("access-control-allow-origin"), answer.header("set-cookie")), (None, None), "{origin:?}");
@@ -75,13 +90,27 @@ fn b9_a_bad_question_or_an_unknown_visitor_gets_no_token_and_no_cookie() {
     assert!(ask(&mut known(&company), &at(&good), Some(&company.shop)).json()["token"].is_string(), "the control");
     let stale = pairs.replace(&format!("iat={now}"), &format!("iat={}", now - 70));
     let no_consent = pairs.replace("=implied", "=denied");
-    for query in [pairs.clone(), signed_for(&company, "hop", &pairs), signed_for(&company, "whoami", &stale), signed_for(&company, "whoami", &no_consent), format!("{good}&x=1")] {
+    for query in [
+        pairs.clone(),
+        signed_for(&company, "hop", &pairs),
+        signed_for(&company, "whoami", &stale),
+        signed_for(&company, "whoami", &no_consent),
+        format!("{good}&x=1"),
+    ] {
         let answer = ask(&mut known(&company), &at(&query), Some(&company.shop));
-        assert_eq!((answer.status, answer.json()["token"].clone(), answer.header("set-cookie")), (200, serde_json::Value::Null, None), "{query}");
+        assert_eq!(
+            (answer.status, answer.json()["token"].clone(), answer.header("set-cookie")),
+            (200, serde_json::Value::Null, None),
+            "{query}"
+        );
     }
     let mut new = Browser::new();
     let answer = ask(&mut new, &at(&good), Some(&company.shop));
-    assert_eq!((answer.json()["token"].clone(), answer.header("set-cookie")), (serde_json::Value::Null, None), "never minted here");
+    assert_eq!(
+        (answer.json()["token"].clone(), answer.header("set-cookie")),
+        (serde_json::Value::Null, None),
+        "never minted here"
+    );
     let mut refusing = known(&company);
     refusing.set("Sec-GPC", "1");
     assert_eq!(ask(&mut refusing, &at(&good), Some(&company.shop)).json()["token"], serde_json::Value::Null);
@@ -98,7 +127,9 @@ fn b9_closed_it_is_not_there_and_the_master_cookie_stays_lax() {
     let answer = ask(&mut browser, &url, Some(&closed.shop));
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (404, None));
     let open = Company::echoing(Setup::with_whoami());
-    for (company, marks) in [(&closed, ["HttpOnly", "SameSite=Lax"].as_slice()), (&open, &["HttpOnly", "SameSite=None", "Secure"])] {
+    for (company, marks) in
+        [(&closed, ["HttpOnly", "SameSite=Lax"].as_slice()), (&open, &["HttpOnly", "SameSite=None", "Secure"])]
+    {
         let answer = Browser::new().step(&format!("{}/", company.brand), None);
         let cookies: Vec<_> = answer.all("set-cookie").map(Cookie::parse).collect();
         assert_eq!(cookies.len(), 1);

@@ -5,17 +5,8 @@ use std::collections::BTreeSet;
 use crate::source::{File, files_below};
 
 /// The layers, lowest first. Those in one line are peers.
-const LAYERS: [&[&str]; 9] = [
-    &["base"],
-    &["token"],
-    &["domain"],
-    &["store"],
-    &["http"],
-    &["broker", "satellite"],
-    &["config"],
-    &["app"],
-    &["cli"],
-];
+const LAYERS: [&[&str]; 9] =
+    [&["base"], &["token"], &["domain"], &["store"], &["http"], &["broker", "satellite"], &["config"], &["app"], &["cli"]];
 
 /// A layer that may use less than its place allows: reading a configuration needs no server.
 const NARROWER: [(&str, &[&str]); 1] = [("config", &["base", "token", "domain"])];
@@ -84,7 +75,8 @@ fn each_layer_uses_only_those_below_it() {
 
 #[test]
 fn every_module_has_its_layer() {
-    let modules: BTreeSet<_> = files_below("src", "rs").iter().filter_map(|file| layer_of(&file.path).map(String::from)).collect();
+    let modules: BTreeSet<_> =
+        files_below("src", "rs").iter().filter_map(|file| layer_of(&file.path).map(String::from)).collect();
     let known = LAYERS.iter().flat_map(|peers| peers.iter()).map(|layer| (*layer).to_owned());
     let expected: BTreeSet<_> = known.chain(["lib", "main"].map(String::from)).collect();
     assert_eq!(modules, expected, "and src/lib.rs tells of them");

@@ -15,7 +15,8 @@ const LINES_MAX: usize = 400;
 fn no_file_of_src_is_longer_than_a_sitting() {
     let files = files_below("src", "rs");
     assert!(files.len() > 40, "{}", files.len());
-    let long: Vec<_> = files.iter().map(|file| (&file.path, file.text.lines().count())).filter(|(_, lines)| *lines > LINES_MAX).collect();
+    let long: Vec<_> =
+        files.iter().map(|file| (&file.path, file.text.lines().count())).filter(|(_, lines)| *lines > LINES_MAX).collect();
     assert!(long.is_empty(), "longer than {LINES_MAX} lines: {long:?}");
 }
 
@@ -29,7 +30,8 @@ fn u1_one_file_alone_writes_a_location() {
 
 #[test]
 fn every_template_is_used() {
-    let sources: String = files_below("src", "rs").into_iter().chain(files_below("templates", "html")).map(|file| file.text).collect();
+    let sources: String =
+        files_below("src", "rs").into_iter().chain(files_below("templates", "html")).map(|file| file.text).collect();
     let templates = source::paths_below("templates");
     assert!(templates.len() > 3, "{templates:?}");
     for template in templates {

@@ -6,7 +6,8 @@ use crate::source::files_below;
 
 fn rules() -> BTreeSet<String> {
     let list = include_str!("../data/rules.txt");
-    let rules: BTreeSet<_> = list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).map(str::to_ascii_lowercase).collect();
+    let rules: BTreeSet<_> =
+        list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).map(str::to_ascii_lowercase).collect();
     assert_eq!(rules.len(), 76, "the list is whole");
     rules
 }
@@ -15,7 +16,9 @@ fn rules() -> BTreeSet<String> {
 fn rules_in(name: &str) -> impl Iterator<Item = &str> {
     let is_rule = |part: &&str| {
         let (letter, number) = part.split_at(part.len().min(1));
-        letter.bytes().all(|byte| byte.is_ascii_lowercase()) && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        letter.bytes().all(|byte| byte.is_ascii_lowercase())
+            && !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
     };
     name.split('_').take_while(is_rule)
 }

@@ -37,7 +37,10 @@ pub(crate) fn paths_below(folder: &str) -> Vec<String> {
 pub(crate) fn files_below(folder: &str, extension: &str) -> Vec<File> {
     let ending = format!(".{extension}");
     let paths = paths_below(folder).into_iter().filter(|path| path.ends_with(&ending));
-    let read = |path: String| File { text: fs::read_to_string(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}")), path };
+    let read = |path: String| File {
+        text: fs::read_to_string(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}")),
+        path,
+    };
     paths.map(read).collect()
 }
 

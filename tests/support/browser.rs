@@ -66,7 +66,9 @@ impl Visit {
 
     /// All cookies that were set on the way, by the step.
     pub(crate) fn cookies(&self) -> Vec<(usize, Cookie)> {
-        let of = |(index, step): (usize, &Step)| step.answer.all("set-cookie").map(|line| (index, Cookie::parse(line))).collect::<Vec<_>>();
+        let of = |(index, step): (usize, &Step)| {
+            step.answer.all("set-cookie").map(|line| (index, Cookie::parse(line))).collect::<Vec<_>>()
+        };
         self.steps.iter().enumerate().flat_map(of).collect()
     }
 }
@@ -89,7 +91,13 @@ impl Browser {
     pub(crate) fn new() -> Self {
         static PERSONS: AtomicU32 = AtomicU32::new(0);
         let person = PERSONS.fetch_add(1, Ordering::Relaxed);
-        Self { jar: BTreeMap::new(), blocks_cookies: false, changed: Vec::new(), language: format!("en-US,x-{person};q=0.5"), at: None }
+        Self {
+            jar: BTreeMap::new(),
+            blocks_cookies: false,
+            changed: Vec::new(),
+            language: format!("en-US,x-{person};q=0.5"),
+            at: None,
+        }
     }
 
     /// Sends `value` for `name` from now on, in place of what it would send.
@@ -163,7 +171,8 @@ impl Browser {
 
     /// A script of the page's own origin posts JSON.
     pub(crate) fn post(&mut self, url: &str, json: &str) -> Answer {
-        let headers = [("Accept", "*/*".to_owned()), ("Content-Type", "application/json".to_owned()), ("Origin", origin(url).to_owned())];
+        let headers =
+            [("Accept", "*/*".to_owned()), ("Content-Type", "application/json".to_owned()), ("Origin", origin(url).to_owned())];
         self.request("POST", url, &scripted(headers.into(), "same-origin"), json.as_bytes())
     }
 
@@ -186,7 +195,8 @@ impl Browser {
             let way: Vec<_> = steps.iter().map(|step| step.url.as_str()).chain([url.as_str()]).collect();
             let site = relation(from, &way);
             let answer = self.request("GET", &url, &navigation(&url, from, site), b"");
-            let next = answer.header("location").filter(|_| (300..400).contains(&answer.status)).map(|location| resolve(&url, location));
+            let next =
+                answer.header("location").filter(|_| (300..400).contains(&answer.status)).map(|location| resolve(&url, location));
             steps.push(Step { url: url.clone(), answer });
             match next {
                 Some(next) if steps.len() <= REDIRECTS_MAX => url = next,
@@ -256,6 +266,10 @@ fn navigation(url: &str, from: Option<&str>, site: &str) -> Vec<(&'static str, S
 }
 
 fn scripted(mut headers: Vec<(&'static str, String)>, site: &str) -> Vec<(&'static str, String)> {
-    headers.extend([("Sec-Fetch-Dest", "empty".to_owned()), ("Sec-Fetch-Mode", "cors".to_owned()), ("Sec-Fetch-Site", site.to_owned())]);
+    headers.extend([
+        ("Sec-Fetch-Dest", "empty".to_owned()),
+        ("Sec-Fetch-Mode", "cors".to_owned()),
+        ("Sec-Fetch-Site", site.to_owned()),
+    ]);
     headers
 }

@@ -52,7 +52,8 @@ impl Company {
         company.processes.push(Process::serve(&company.configuration(Part::Satellites)));
         let port = company.port();
         let is_up = || super::wire::connect(port).is_ok();
-        wait_until("the satellites listen", || company.processes[0].has_ended(), is_up).unwrap_or_else(|problem| panic!("{problem}"));
+        wait_until("the satellites listen", || company.processes[0].has_ended(), is_up)
+            .unwrap_or_else(|problem| panic!("{problem}"));
         company
     }
 
@@ -126,7 +127,15 @@ impl Company {
 
     fn planned(setup: Setup, split: bool) -> Self {
         let folder = Folder::new(setup);
-        let mut company = Self { folder, brand: String::new(), shop: String::new(), learn: String::new(), processes: Vec::new(), node: None, keep: None };
+        let mut company = Self {
+            folder,
+            brand: String::new(),
+            shop: String::new(),
+            learn: String::new(),
+            processes: Vec::new(),
+            node: None,
+            keep: None,
+        };
         company.choose_ports(split);
         company
     }
@@ -134,7 +143,8 @@ impl Company {
     fn choose_ports(&mut self, split: bool) {
         let port = free_port();
         let broker_port = if split { free_port() } else { port };
-        let [brand, shop, learn] = SITES.map(|site| format!("http://{site}.localhost:{}", if site == "brand" { broker_port } else { port }));
+        let [brand, shop, learn] =
+            SITES.map(|site| format!("http://{site}.localhost:{}", if site == "brand" { broker_port } else { port }));
         (self.brand, self.shop, self.learn) = (brand, shop, learn);
     }
 
@@ -170,7 +180,8 @@ impl Company {
 
     /// The origin of one of the three sites, by its short name.
     pub(crate) fn origin(&self, site: &str) -> Origin {
-        let text = [&self.brand, &self.shop, &self.learn][SITES.iter().position(|name| *name == site).expect("one of the three sites")];
+        let text =
+            [&self.brand, &self.shop, &self.learn][SITES.iter().position(|name| *name == site).expect("one of the three sites")];
         Origin::parse(text).expect("an origin")
     }
 

@@ -109,7 +109,8 @@ impl Folder {
             let pages = folder.path().join(site);
             fs::create_dir(&pages).expect("a folder of pages");
             for page in ["index.html", "p.html", "other.html"] {
-                fs::write(pages.join(page), format!("<!doctype html><title>{site}</title><h1>{site}: {page}</h1>\n")).expect("a page");
+                fs::write(pages.join(page), format!("<!doctype html><title>{site}</title><h1>{site}: {page}</h1>\n"))
+                    .expect("a page");
             }
         }
         Self { folder, setup, secrets }
@@ -133,7 +134,8 @@ impl Folder {
 
     /// Writes the configuration of a process that serves `part` on `port`. `origins` are in the order of [`SITES`].
     pub(crate) fn configure(&self, part: Part, port: u16, origins: &[String; 3]) -> PathBuf {
-        let Setup { consent, whoami, log, tables, site_lines, workers, replay_entries, probe_interval_ms, probe_timeout_ms } = &self.setup;
+        let Setup { consent, whoami, log, tables, site_lines, workers, replay_entries, probe_interval_ms, probe_timeout_ms } =
+            &self.setup;
         let mut text = format!(
             "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n[log]\nlevel = \"{log}\"\n\
              [limits]\nworkers = {workers}\nreplay_entries = {replay_entries}\n\
@@ -151,7 +153,10 @@ impl Folder {
                 continue;
             }
             let policy = consent[index];
-            let _ = write!(text, "consent = \"{policy}\"\nsecret_file = \"{site}.secret\"\nkey_file = \"{site}.keys.json\"\nfiles = \"{site}\"\n");
+            let _ = write!(
+                text,
+                "consent = \"{policy}\"\nsecret_file = \"{site}.secret\"\nkey_file = \"{site}.keys.json\"\nfiles = \"{site}\"\n"
+            );
             if index == 0 && *whoami {
                 text.push_str("whoami = true\n");
             }

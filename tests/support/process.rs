@@ -125,9 +125,8 @@ pub(crate) fn wait_until(what: &str, mut is_over: impl FnMut() -> bool, mut is_s
 /// Whether the site answers that it is well, and, on a secondary, that the broker is.
 pub(crate) fn is_healthy(port: u16, host: &str, is_primary: bool) -> bool {
     let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
-    wire::send(port, request.as_bytes()).is_ok_and(|answer| {
-        answer.status == 200 && (is_primary || answer.json()["broker"] == "closed")
-    })
+    wire::send(port, request.as_bytes())
+        .is_ok_and(|answer| answer.status == 200 && (is_primary || answer.json()["broker"] == "closed"))
 }
 
 /// Whether the site knows `sibling`: a link there is let through.

@@ -132,7 +132,8 @@ impl Reader<'_> {
         let mut body = Vec::new();
         loop {
             let line = self.line()?;
-            let length = usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).map_err(|_| broken(&line))?;
+            let length =
+                usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).map_err(|_| broken(&line))?;
             body.extend(self.exactly(length)?);
             self.line()?;
             if length == 0 {

@@ -80,7 +80,9 @@ fn t4_a_token_lives_once() {
 #[test]
 fn t4_a6_times_at_the_end_of_time_do_not_wrap() {
     let end = u64::MAX;
-    for (issued, expires, now) in [(end, end, NOW), (end - 1, end, NOW), (0, end, end), (end - 60, end, 0), (end, 0, end), (end, 59, end)] {
+    for (issued, expires, now) in
+        [(end, end, NOW), (end - 1, end, NOW), (0, end, end), (end - 60, end, 0), (end, 0, end), (end, 59, end)]
+    {
         let token = bounce(&GoodClaims::bounce(NOW).times(issued, expires).json());
         assert_eq!(code(verdict_at(&token, now)), "token_bad_times", "iat {issued}, exp {expires} at {now}");
     }

@@ -56,7 +56,9 @@ fn another_implementation_verifies_what_we_mint() {
 fn the_wire_format_is_as_documented() {
     let expected_claims = r#"{"iss":"https://id.example","aud":"https://shop.example","sub":"00010203-0405-4607-8809-0a0b0c0d0e0f","iat":1790000000,"exp":1790000060,"jti":"CQkJCQkJCQkJCQkJCQkJCQ""#;
     let expected_flow = r#","flow":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc""#;
-    for (kind, typ, flow) in [(TokenKind::Bounce, "throughline-bounce+jwt", expected_flow), (TokenKind::Link, "throughline-link+jwt", "")] {
+    for (kind, typ, flow) in
+        [(TokenKind::Bounce, "throughline-bounce+jwt", expected_flow), (TokenKind::Link, "throughline-link+jwt", "")]
+    {
         let token = mint(kind);
         let parts: Vec<_> = token.as_str().split('.').collect();
         assert_eq!(parts.len(), 3);

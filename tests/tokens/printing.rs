@@ -100,7 +100,13 @@ fn t9_r8_a_token_at_any_stage_prints_neither_itself_nor_the_visitor() {
 /// A `kid` is an outsider's text that is meant to be logged: it must not begin a line of its own, or colour one.
 #[test]
 fn t9_a7_a_key_name_cannot_write_into_a_log() {
-    for kid in [r"ok\nERROR forged.", r"\u001b[31mred\u001b[0mmm", r"\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r", r"0123456789abcd\u0000\u007f", "has spaces in it"] {
+    for kid in [
+        r"ok\nERROR forged.",
+        r"\u001b[31mred\u001b[0mmm",
+        r"\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r",
+        r"0123456789abcd\u0000\u007f",
+        "has spaces in it",
+    ] {
         let header = format!(r#"{{"typ":"throughline-bounce+jwt","alg":"EdDSA","kid":"{kid}"}}"#);
         let token = Forge::default().token(&header, "{}");
         let printed = UnverifiedToken::parse(&token).map(|token| format!("{token:?} {}", token.key_id()));

@@ -118,7 +118,14 @@ fn k1_two_failed_fetches_and_skewed_clocks_do_no_harm() {
             (minted + life + 2 * skew - 1, minted + life + skew - 1),
         ] {
             let verdict = play.verify(&token, fetched.max(NOW), verified);
-            assert_eq!(verdict, Ok(()), "minted {}, verified {}, copy of {}", minted - NOW, verified - NOW, fetched.max(NOW) - NOW);
+            assert_eq!(
+                verdict,
+                Ok(()),
+                "minted {}, verified {}, copy of {}",
+                minted - NOW,
+                verified - NOW,
+                fetched.max(NOW) - NOW
+            );
         }
     }
 }

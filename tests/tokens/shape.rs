@@ -92,9 +92,7 @@ fn token_of_length(length: usize) -> String {
             let encoded = |bytes: usize| (bytes * 4).div_ceil(3);
             encoded(header.len() + header_room) + encoded(claims.len() + claims_room) + encoded(64) + 2 == length
         })
-        .map(|(header_room, claims_room)| {
-            forge.token(&(header + &" ".repeat(header_room)), &(claims + &" ".repeat(claims_room)))
-        })
+        .map(|(header_room, claims_room)| forge.token(&(header + &" ".repeat(header_room)), &(claims + &" ".repeat(claims_room))))
         .expect("a token of that length")
 }
 

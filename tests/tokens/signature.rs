@@ -86,7 +86,13 @@ fn t8_a_signature_is_over_all_of_the_text_and_by_this_key() {
     let claims = encode(GoodClaims::bounce(NOW).json());
     let header = encode(good_header(TokenKind::Bounce));
     // Each signs something from which a lenient verifier could build the same claims.
-    for signed in [claims.clone(), header.clone(), format!("{header}{claims}"), format!("{header}.{claims}."), GoodClaims::bounce(NOW).json()] {
+    for signed in [
+        claims.clone(),
+        header.clone(),
+        format!("{header}{claims}"),
+        format!("{header}.{claims}."),
+        GoodClaims::bounce(NOW).json(),
+    ] {
         assert_eq!(verdict_on(&forge.signature(&signed)), "token_bad_signature", "{signed}");
     }
     assert_eq!(verdict_on(&Forge::with_seed(&[5; 32]).signature(&message())), "token_bad_signature");
@@ -111,7 +117,8 @@ fn t8_control_anyone_can_sign_under_a_low_order_key() {
     let library = jsonwebtoken::DecodingKey::from_ed_der(&identity);
     for message in ["", "anything", &message()] {
         assert!(dalek.verify(message.as_bytes(), &ed25519_dalek::Signature::from_bytes(&signature)).is_ok());
-        let believed = jsonwebtoken::crypto::verify(&encode(signature), message.as_bytes(), &library, jsonwebtoken::Algorithm::EdDSA);
+        let believed =
+            jsonwebtoken::crypto::verify(&encode(signature), message.as_bytes(), &library, jsonwebtoken::Algorithm::EdDSA);
         assert_eq!(believed.ok(), Some(true), "the library below us does not look at the key");
     }
 }

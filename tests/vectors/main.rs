@@ -29,7 +29,19 @@ const COOKIE_LIFE: Duration = Duration::from_secs(395 * 86_400);
 
 /// Pages of a site, for the table of what the parameter does to them.
 const PAGES: [&str; 13] = [
-    "/", "/p", "/p?", "/p?x=1", "/p?x=1&y=2", "/p?x", "/p??", "/p?a?b", "/p?&", "/p?&&x", "/p?x=a%20b+c", "/p?_tlx=1&%5Ftl=1", "/p?q=https://o.example//x@y",
+    "/",
+    "/p",
+    "/p?",
+    "/p?x=1",
+    "/p?x=1&y=2",
+    "/p?x",
+    "/p??",
+    "/p?a?b",
+    "/p?&",
+    "/p?&&x",
+    "/p?x=a%20b+c",
+    "/p?_tlx=1&%5Ftl=1",
+    "/p?q=https://o.example//x@y",
 ];
 
 /// Pages that carry the parameter already, and what is left without it.
@@ -67,7 +79,8 @@ fn vectors() -> String {
     let random = CountingRandom::default();
     let draw = || random_bytes::<16>(&random).unwrap();
     let origin = |text| Origin::parse(text).unwrap();
-    let (broker, shop, learn) = (origin("https://www.brand.example"), origin("https://shop.example"), origin("https://learn.example"));
+    let (broker, shop, learn) =
+        (origin("https://www.brand.example"), origin("https://shop.example"), origin("https://learn.example"));
     let secret = SiteSecret::parse(&base64url(&seed(0))).unwrap();
     let mut text = String::from("\n");
 

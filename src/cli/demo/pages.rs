@@ -26,7 +26,12 @@ pub(super) struct Cast {
 impl Cast {
     pub(super) fn new(port: u16, broker_port: u16) -> Result<Self, OriginMistake> {
         let origin = |name: &str, port: u16| Origin::parse(&format!("http://{name}.localhost:{port}"));
-        Ok(Self { brand: origin("brand", broker_port)?, shop: origin("shop", port)?, learn: origin("learn", port)?, news: origin("news", port)? })
+        Ok(Self {
+            brand: origin("brand", broker_port)?,
+            shop: origin("shop", port)?,
+            learn: origin("learn", port)?,
+            news: origin("news", port)?,
+        })
     }
 
     /// The page of `name` that links lead to, from `from`.
@@ -88,7 +93,16 @@ fn links(cast: &Cast, from: &str) -> Vec<Link> {
         .map(|name| {
             let plain = cast.target(name, from);
             let encoded: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
-            Link { id: name, host: match name { "shop" => "shop.localhost", "learn" => "learn.localhost", _ => "brand.localhost" }, go: format!("{}?to={encoded}", path::GO), plain }
+            Link {
+                id: name,
+                host: match name {
+                    "shop" => "shop.localhost",
+                    "learn" => "learn.localhost",
+                    _ => "brand.localhost",
+                },
+                go: format!("{}?to={encoded}", path::GO),
+                plain,
+            }
         })
         .collect()
 }
@@ -110,7 +124,11 @@ pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Dat
     html(&Company {
         name,
         host: origin.host(),
-        role: if name == "brand" { "the primary: its cookie is the master cookie" } else { "a secondary: its cookie came by a hop or a link" },
+        role: if name == "brand" {
+            "the primary: its cookie is the master cookie"
+        } else {
+            "a secondary: its cookie came by a hop or a link"
+        },
         path: request.uri().path_and_query().map_or("/", |both| both.as_str()),
         visitor: visitor.id().map_or_else(|| "none".into(), |id| id.to_string()),
         source: visitor.source().map_or("none", crate::domain::site_cookie::Source::as_str),

@@ -41,10 +41,12 @@ impl Trail {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let recent: Vec<_> = steps.iter().filter(|(at, _)| now.saturating_sub(*at) < ONE_WAY).cloned().collect();
         // A new way begins with a start or with a link that is followed.
-        let first = recent.iter().rposition(|(_, step)| step.what == what(Step::Start) || step.what == what(Step::Link)).unwrap_or(0);
+        let first =
+            recent.iter().rposition(|(_, step)| step.what == what(Step::Start) || step.what == what(Step::Link)).unwrap_or(0);
         let begun = recent.get(first).map_or(now, |(at, _)| *at);
         let way = recent.into_iter().skip(first);
-        way.map(|(at, step)| Footprint { after: format!("{:.1}", (at.saturating_sub(begun)).as_secs_f64() * 1000.0), ..step }).collect()
+        way.map(|(at, step)| Footprint { after: format!("{:.1}", (at.saturating_sub(begun)).as_secs_f64() * 1000.0), ..step })
+            .collect()
     }
 }
 
@@ -65,7 +67,8 @@ impl Observer for Trail {
         if event.step == Step::Page {
             return;
         }
-        let footprint = Footprint { after: String::new(), host: event.site.host().to_owned(), what: what(event.step), code: event.code };
+        let footprint =
+            Footprint { after: String::new(), host: event.site.host().to_owned(), what: what(event.step), code: event.code };
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         if steps.len() >= KEPT {
             steps.pop_front();
