@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use throughline::domain::parameter::{Parameter, parameter};
-use throughline::domain::url::LinkUrl;
+use throughline::domain::link_url::LinkUrl;
 use throughline_fuzz::{assert_page_of, brand, query, shop};
 use url::Url;
 

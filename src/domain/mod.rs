@@ -8,6 +8,7 @@ pub mod crawlers;
 pub mod decision;
 pub mod documents;
 pub mod hop_request;
+pub mod link_url;
 pub mod parameter;
 pub mod site;
 pub mod site_cookie;

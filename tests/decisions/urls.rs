@@ -4,8 +4,9 @@
 use proptest::prelude::*;
 use throughline::base::origin::Origin;
 use throughline::domain::contract::PAGE_URL_LENGTH_MAX;
+use throughline::domain::link_url::LinkUrl;
 use throughline::domain::parameter::{Parameter, parameter};
-use throughline::domain::url::{LinkUrl, PageUrl};
+use throughline::domain::url::PageUrl;
 use url::Url;
 
 use super::common::{learn, shop};
