@@ -108,12 +108,12 @@ where
                 let peer = request.request().peer_addr().map(|address| address.ip());
                 match self.node.page(served, request.head(), peer) {
                     Page::Answer(answer) => Answering::ready(request, answer),
-                    Page::Serve(Served { visitor, cookie, is_personal, clean }) => {
+                    Page::Serve(Served { visitor, cookie, clean }) => {
                         if let Some(clean) = clean {
                             rewrite(&mut request, &clean);
                         }
                         request.extensions_mut().insert::<Visitor>(visitor);
-                        Answering::Page { page: self.service.call(request), cookie, is_personal }
+                        Answering::Page { page: self.service.call(request), cookie }
                     }
                 }
             }
@@ -175,15 +175,15 @@ fn rewrite(request: &mut ServiceRequest, path_and_query: &str) {
     }
 }
 
-/// Adds our cookie to the application's answer. One that names somebody must not be kept by a shared cache, or others
-/// would get that name; the application's own word on caching is replaced only where it would allow that.
-fn add_cookie(headers: &mut HeaderMap, cookie: HeaderValue, is_personal: bool) {
+/// Adds our cookie to the application's answer. A shared cache must not keep it, or others would be given that name, or lose
+/// what they said; the application's own word on caching is replaced only where it would allow that.
+fn add_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
     headers.append(header::SET_COOKIE, cookie);
     let is_private = |value: &HeaderValue| {
         let value = value.as_bytes().to_ascii_lowercase();
         [b"no-store".as_slice(), b"private"].iter().any(|word| value.windows(word.len()).any(|part| part == *word))
     };
-    if is_personal && !headers.get_all(header::CACHE_CONTROL).any(is_private) {
+    if !headers.get_all(header::CACHE_CONTROL).any(is_private) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     }
 }
@@ -194,14 +194,14 @@ pin_project! {
     #[expect(missing_docs, reason = "the variants are how `Wrapped::call` begins; nobody else makes them")]
     pub enum Answering<F, B> {
         Ready { answer: Option<ServiceResponse<EitherBody<B>>> },
-        Page { #[pin] page: F, cookie: Option<HeaderValue>, is_personal: bool },
+        Page { #[pin] page: F, cookie: Option<HeaderValue> },
         Body { answer: Pin<Box<dyn Future<Output = Result<ServiceResponse<EitherBody<B>>, Error>>>> },
     }
 }
 
 impl<F, B> Answering<F, B> {
     const fn page(page: F) -> Self {
-        Self::Page { page, cookie: None, is_personal: false }
+        Self::Page { page, cookie: None }
     }
 
     fn ready(request: ServiceRequest, answer: HttpResponse) -> Self {
@@ -219,10 +219,10 @@ where
         match self.project() {
             Step::Ready { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
             Step::Body { answer } => answer.as_mut().poll(context),
-            Step::Page { page, cookie, is_personal } => {
+            Step::Page { page, cookie } => {
                 let mut answer = std::task::ready!(page.poll(context))?;
                 if let Some(cookie) = cookie.take() {
-                    add_cookie(answer.headers_mut(), cookie, *is_personal);
+                    add_cookie(answer.headers_mut(), cookie);
                 }
                 Poll::Ready(Ok(answer.map_into_left_body()))
             }

@@ -198,7 +198,8 @@ impl Node {
         // until the broker is well.
         actix_web::rt::spawn(watch_health(Arc::clone(&self.satellite), outbound.clone(), pace));
         let clock = Arc::clone(&self.env.clock);
-        actix_web::rt::spawn(watch_siblings(Arc::clone(&self.satellite), outbound.clone(), clock, pace));
+        let served = self.sites().map(|served| served.site.origin.clone()).collect();
+        actix_web::rt::spawn(watch_siblings(Arc::clone(&self.satellite), served, outbound.clone(), clock, pace));
         actix_web::rt::spawn(watch_key_files(Arc::clone(self)));
     }
 }

@@ -55,8 +55,9 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> HttpResponse {
     let facts = facts(request.method(), path_and_query, request.headers(), &env.cookies, primary, now);
     match facts.page_navigation(site.legacy_browsers) {
         Ok(()) => {}
-        // A crawler that was led here goes back to the page that it wanted (rule S5).
-        Err(reason @ Reason::Crawler) => {
+        // A crawler that was led here goes back to the page that it wanted (rule S5), and so does a browser that cannot say
+        // what it is doing, or whose word on it was taken out on the way: it may be a person's.
+        Err(reason @ (Reason::Crawler | Reason::NoFetchMetadata)) => {
             tell(broker, env, reason.code(), None);
             return redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), None);
         }

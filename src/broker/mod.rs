@@ -7,7 +7,7 @@ pub mod whoami;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::http::header::HeaderValue;
 
 use crate::base::clock::UnixSeconds;
 use crate::base::random::{NoRandomness, random_bytes};
@@ -39,11 +39,6 @@ impl Broker {
 
     fn site(&self, origin: &str) -> Option<&RegisteredSite> {
         self.sites.get(origin)
-    }
-
-    fn master(&self, env: &Env, headers: &HeaderMap, now: UnixSeconds) -> SiteState {
-        let site = &self.primary.site;
-        env.cookies.read_id(headers, &site.cookie_key, site.cookie_life, now).state
     }
 
     /// Sets the master cookie.

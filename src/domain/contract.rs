@@ -63,7 +63,7 @@ pub const HOP_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A refusal of consent is remembered this long: as long as the longest cookie that browsers keep.
 pub const REFUSAL_LIFE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// A client that began a hop without cookies and has not come back with any is remembered this long (rule S16).
+/// A client that came back from a hop without cookies is remembered this long (rule S16).
 pub const BARE_CLIENT_SPAN: Duration = Duration::from_secs(600);
 
 /// The longest page URL that may go on a hop: with the longest token it stays under 8 KB (rule S14).

@@ -42,7 +42,7 @@ pub struct Facts<'a> {
     pub cookies: Reading,
     /// A hop cookie is there.
     pub has_hop_cookie: bool,
-    /// This client lately began a hop without cookies, and has not come back with any.
+    /// This client lately came back from a hop without cookies.
     pub is_bare_client: bool,
 }
 

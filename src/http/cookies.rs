@@ -46,6 +46,12 @@ impl CookieJar {
         values(headers, self.hop).next().is_some()
     }
 
+    /// The secret of a hop under way, if there is one.
+    #[must_use]
+    pub fn hop_secret(&self, headers: &HeaderMap) -> Option<FlowSecret> {
+        values(headers, self.hop).find_map(FlowSecret::parse)
+    }
+
     /// Whether `flow` is that of one of the hop cookies (rule R9: all are tried).
     #[must_use]
     pub fn flow(&self, headers: &HeaderMap, flow: Option<Flow>) -> Option<Flow> {

@@ -4,7 +4,7 @@
 //! they work without script.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
@@ -72,8 +72,7 @@ fn answer(env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::Bytes
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(form.as_bytes()))
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"))
 }
 
 fn field(headers: &HeaderMap, body: &web::Bytes, name: &str) -> Option<String> {

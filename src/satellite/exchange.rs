@@ -63,7 +63,9 @@ pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
     if satellite.breaker.circuit() != Circuit::Closed {
         return UNAVAILABLE.json();
     }
-    let Ok(secret) = random_bytes(&*env.random).map(FlowSecret::new) else { return UNAVAILABLE.json() };
+    // A hop that is under way in another tab keeps its secret.
+    let secret = env.cookies.hop_secret(request.headers()).map_or_else(|| random_bytes(&*env.random).map(FlowSecret::new), Ok);
+    let Ok(secret) = secret else { return UNAVAILABLE.json() };
     let query = HopRequest { flow: secret.flow(), issued_at: now, basis, page: None }.sign(
         &satellite.primary,
         &site.origin,
@@ -96,7 +98,8 @@ pub fn exchange(satellite: &Satellite, env: &Env, served: &ServedSite, headers: 
         }
         Err(refusal) => {
             tell(refusal.code(), None);
-            json(StatusCode::OK, &Exchanged { exchanged: false, reason: refusal.code() }, None)
+            // The flow is over all the same; its cookie would keep hops back (rule S12).
+            json(StatusCode::OK, &Exchanged { exchanged: false, reason: refusal.code() }, env.cookies.clear_hop())
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `GET /_throughline/go?to=<URL>`: a link to another of the company's sites takes the visitor's ID along (rules L1, L5).
 
-use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::origin::Origin;
@@ -9,7 +8,6 @@ use crate::domain::decision::Facts;
 use crate::domain::hop_request::decode;
 use crate::domain::link_url::LinkUrl;
 use crate::domain::site_cookie::Source;
-use crate::domain::url::Location;
 use crate::http::answer::{Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
 use crate::http::facts::facts;
@@ -43,15 +41,11 @@ pub fn go(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpR
         tell(NOT_OURS.code);
         return NOT_OURS.page();
     };
-    let (location, code) = match token_for(satellite, env, served, &origin, request.headers(), request) {
+    let (location, code) = match token_for(satellite, env, served, &origin, request) {
         Ok(token) => (link.with_token(&token), "decorated"),
         Err(code) => (link.into_location(), code),
     };
     tell(code);
-    plain_onward(location)
-}
-
-fn plain_onward(location: Location) -> HttpResponse {
     redirect(Redirect::Onward, location, None)
 }
 
@@ -61,7 +55,6 @@ fn token_for(
     env: &Env,
     served: &ServedSite,
     origin: &Origin,
-    headers: &HeaderMap,
     request: &HttpRequest,
 ) -> Result<Token, &'static str> {
     let now = env.clock.now();
@@ -69,7 +62,7 @@ fn token_for(
     if *origin == served.site.origin || *origin == satellite.primary {
         return Err("plain");
     }
-    let facts: Facts<'_> = facts(request.method(), "/", headers, &env.cookies, &served.site, now);
+    let facts: Facts<'_> = facts(request.method(), "/", request.headers(), &env.cookies, &served.site, now);
     facts.page_navigation(served.site.legacy_browsers).map_err(|reason| reason.code())?;
     if facts.standing(&served.site).basis().is_none() {
         return Err("no_consent");

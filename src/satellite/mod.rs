@@ -3,6 +3,7 @@
 
 pub mod arrive;
 pub mod choice;
+pub mod departures;
 pub mod exchange;
 pub mod go;
 pub mod me;
@@ -20,6 +21,7 @@ use crate::store::alias_outbox::AliasOutbox;
 use crate::store::recent_set::RecentSet;
 use crate::token::claims::REPLAY_SPAN;
 
+use departures::Departures;
 use siblings::Siblings;
 
 /// How many clients that drop cookies are remembered, and how many aliases wait to be taken.
@@ -38,6 +40,8 @@ pub struct Satellite {
     pub replay: RecentSet,
     /// Clients that came back from a hop without cookies.
     pub bare_clients: RecentSet,
+    /// Clients that have not come back yet.
+    pub departures: Departures,
     /// Aliases on their way out.
     pub aliases: AliasOutbox,
     /// Wakes the watch when a token names a key that nobody knows (rule K2).
@@ -54,6 +58,7 @@ impl Satellite {
             breaker: Breaker::new(),
             replay: RecentSet::new(REPLAY_SPAN, replay_entries),
             bare_clients: RecentSet::new(BARE_CLIENT_SPAN, BARE_CLIENTS_MAX),
+            departures: Departures::new(),
             aliases: AliasOutbox::new(ALIASES_MAX),
             unknown_key: Notify::new(),
         }

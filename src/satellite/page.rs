@@ -8,6 +8,7 @@ use actix_web::http::header::HeaderValue;
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
+use crate::base::origin::Origin;
 use crate::base::random::{NoRandomness, random_bytes};
 use crate::domain::arrival::Refusal as ArrivalRefusal;
 use crate::domain::breaker::Circuit;
@@ -22,7 +23,6 @@ use crate::http::event::{Event, Step};
 use crate::http::facts::{facts_beside, gpc, is_early_data};
 use crate::http::visitor::Visitor;
 use crate::http::{Env, ServedSite};
-use crate::store::recent_set::Claim;
 use crate::token::claims::{Flow, FlowSecret};
 
 use super::Satellite;
@@ -40,17 +40,15 @@ pub enum Page {
 pub struct Served {
     /// Whom it is told of.
     pub visitor: Visitor,
-    /// A cookie to add to its answer.
+    /// A cookie to add to its answer, which no shared cache may keep then.
     pub cookie: Option<HeaderValue>,
-    /// Whether that cookie names somebody, so that no shared cache may keep the answer.
-    pub is_personal: bool,
     /// The path and query without our parameter, if it was there.
     pub clean: Option<String>,
 }
 
 impl Served {
     const fn plain(visitor: Visitor) -> Self {
-        Self { visitor, cookie: None, is_personal: false, clean: None }
+        Self { visitor, cookie: None, clean: None }
     }
 }
 
@@ -79,7 +77,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
         facts.is_bare_client = satellite.bare_clients.contains(client(), env.clock.uptime());
     }
     let request = Request { satellite, env, served, head, facts: &facts, standing, now };
-    match decide(&facts, site, circuit(satellite), now) {
+    match decide(&facts, site, circuit(satellite, &site.origin), now) {
         Decision::Pass(reason, identity) => {
             if reason != Reason::Known {
                 request.tell(Step::Page, reason.code(), None);
@@ -131,13 +129,13 @@ impl Request<'_> {
     }
 
     /// Sends the visitor on a hop. The ID cookie notes the attempt for a day (rule S12), the hop cookie binds it to this
-    /// browser for two minutes. A client without cookies is noted until it comes back with them: were it to come back with
-    /// neither cookies nor our parameter, which some protections take out, it would otherwise go round (rule S16).
+    /// browser for two minutes. Of clients that look alike and bring no such note, one leaves at a time (rule S16).
     fn start(&self, page: PageUrl, client: impl Fn() -> u128) -> Result<Page, NoRandomness> {
         let Some(basis) = self.standing.basis() else { return Ok(self.serve_without(Reason::NoConsent.code())) };
-        // Of two first tabs in the same instant one goes: both hops would find no master cookie, and mint two IDs.
-        if !self.facts.keeps_cookies() && self.satellite.bare_clients.claim(client(), self.env.clock.uptime()) == Claim::Again {
-            return Ok(self.probe());
+        let has_trace = self.facts.cookies.state.hop_begun.is_some();
+        if !has_trace && !self.satellite.departures.may_leave(client(), self.env.clock.uptime()) {
+            // A probe in place of a cookie that is there could undo a choice.
+            return Ok(if self.facts.cookies.seen { self.serve_without(Reason::HopPaused.code()) } else { self.probe() });
         }
         let secret = FlowSecret::new(random_bytes(&*self.env.random)?);
         let request = HopRequest { flow: secret.flow(), issued_at: self.now, basis, page: Some(page) };
@@ -164,7 +162,8 @@ impl Request<'_> {
         let page = PageUrl::on(&self.served.site.origin, &clean);
         let (code, flow) = outcome.map_or_else(|refusal| (refusal.code(), None), |arrived| (arrived.code, arrived.flow));
         self.tell(Step::Arrival, code, flow);
-        if self.facts.keeps_cookies() {
+        if state.hop_begun.is_some() {
+            self.satellite.departures.returned(client(), self.env.clock.uptime());
             self.satellite.bare_clients.remove(client(), self.env.clock.uptime());
         }
         match (outcome, page) {
@@ -191,7 +190,7 @@ impl Request<'_> {
             // No redirect can lead to this URL, but the token has been used up: the ID goes with the page.
             (Ok(arrived), Err(_)) => {
                 let served = Served::plain(visitor(arrived.state.identity, self.standing));
-                Page::Serve(Served { cookie: self.set_id(&arrived.state), is_personal: true, clean: Some(clean), ..served })
+                Page::Serve(Served { cookie: self.set_id(&arrived.state), clean: Some(clean), ..served })
             }
         }
     }
@@ -201,15 +200,16 @@ impl Request<'_> {
         let identity = Identity { visitor: minted, source, created: self.now };
         let cookie = self.set_id(&SiteState { identity: Some(identity), ..self.facts.cookies.state });
         self.tell(Step::Page, if source == Source::Broker { "minted" } else { "provisional" }, None);
-        Page::Serve(Served { cookie, is_personal: true, ..Served::plain(visitor(Some(identity), self.standing)) })
+        Page::Serve(Served { cookie, ..Served::plain(visitor(Some(identity), self.standing)) })
     }
 }
 
 /// Whether hops may go, as far as the broker goes. While its keys are not known, its tokens could not be believed: every
-/// visitor would come back with nothing and be left alone for a day (rules S12, S13).
-fn circuit(satellite: &Satellite) -> Circuit {
+/// visitor would come back with nothing and be left alone for a day (rules S12, S13). And while it does not know this site,
+/// it would show every visitor its own 400 page (rule B1).
+fn circuit(satellite: &Satellite, site: &Origin) -> Circuit {
     match satellite.breaker.circuit() {
-        Circuit::Closed if !satellite.siblings.load().knows_broker() => Circuit::Unprobed,
+        Circuit::Closed if !satellite.siblings.load().can_hop(site) => Circuit::Unprobed,
         circuit => circuit,
     }
 }

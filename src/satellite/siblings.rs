@@ -8,12 +8,12 @@ use crate::token::key::{KeyId, PublicKey};
 use crate::token::verify::{UnverifiedToken, Verifier};
 
 /// What the broker's metadata and the sites' key sets say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Siblings {
     origins: HashMap<String, Origin>,
     broker_keys: HashMap<KeyId, PublicKey>,
     link_keys: HashMap<String, HashMap<KeyId, PublicKey>>,
-    primary: Option<Origin>,
+    primary: Origin,
 }
 
 impl Siblings {
@@ -33,13 +33,19 @@ impl Siblings {
         let broker_keys = by_id(primary_keys);
         let own = (primary.to_string(), broker_keys.clone());
         let link_keys = sites.into_iter().map(|(origin, keys)| (origin.to_string(), by_id(keys))).chain([own]).collect();
-        Self { origins, broker_keys, link_keys, primary: Some(primary.clone()) }
+        Self { origins, broker_keys, link_keys, primary: primary.clone() }
     }
 
     /// The registered origin that is spelled so.
     #[must_use]
     pub fn origin(&self, text: &str) -> Option<&Origin> {
         self.origins.get(text)
+    }
+
+    /// Whether the broker knows `site`, and its keys are known here: only then may a visitor be sent to it.
+    #[must_use]
+    pub fn can_hop(&self, site: &Origin) -> bool {
+        self.knows_broker() && self.origins.contains_key(site.as_str())
     }
 
     /// Whether the broker's keys are known.
@@ -64,7 +70,7 @@ impl Siblings {
         audience: &Origin,
     ) -> Option<(&Origin, Verifier)> {
         let (issuer, key) = match token.kind() {
-            TokenKind::Bounce => (self.primary.as_ref()?, self.broker_keys.get(&token.key_id())?),
+            TokenKind::Bounce => (&self.primary, self.broker_keys.get(&token.key_id())?),
             TokenKind::Link => {
                 let issuer = self.origin(referrer?)?;
                 (issuer, self.link_keys.get(issuer.as_str())?.get(&token.key_id())?)

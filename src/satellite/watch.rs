@@ -64,14 +64,24 @@ async fn probe(client: &Client, broker: &Origin) -> Result<(), String> {
 }
 
 /// Keeps the sites and keys up to date: when the broker first answers, every [`JWKS_MAX_AGE`], and when a token names an
-/// unknown key. A fetch that fails changes nothing. It never ends.
-pub async fn watch_siblings(satellite: Arc<Satellite>, outbound: Outbound, clock: Arc<dyn Clock>, pace: Pace) {
+/// unknown key. A fetch that fails changes nothing. `served` are the sites of this process. It never ends.
+pub async fn watch_siblings(
+    satellite: Arc<Satellite>,
+    served: Vec<Origin>,
+    outbound: Outbound,
+    clock: Arc<dyn Clock>,
+    pace: Pace,
+) {
     // Others' key sets may be far away; a second more than a probe harms nobody, since no request waits for this.
     let client = outbound.client(pace.timeout + Duration::from_secs(1));
     loop {
         let wait = if satellite.breaker.circuit() == Circuit::Closed {
             let begun = clock.uptime();
             let complete = refresh(&satellite, &client).await;
+            for site in served.iter().filter(|site| !satellite.siblings.load().can_hop(site)) {
+                let advice = "the broker does not know this site, or its keys are not known: nobody is sent on a hop; register it at the broker";
+                tracing::warn!(site = site.as_str(), advice);
+            }
             tracing::debug!(complete, took = ?clock.uptime().saturating_sub(begun), "fetched the sites and their keys");
             if complete { JWKS_MAX_AGE } else { UNKNOWN_KEY_PAUSE }
         } else if satellite.siblings.load().knows_broker() {
@@ -99,26 +109,34 @@ async fn refresh(satellite: &Satellite, client: &Client) -> bool {
         }
     };
     let old = satellite.siblings.load_full();
+    // Who is registered counts at once; links must not wait for the keys of a site that hangs.
+    let mut sites: Vec<_> = metadata
+        .into_iter()
+        .map(|origin| {
+            let keys = old.keys_of(&origin);
+            (origin, keys)
+        })
+        .collect();
+    let mut primary_keys = old.keys_of(primary);
+    let publish = |primary_keys: &[PublicKey], sites: &[(Origin, Vec<PublicKey>)]| {
+        satellite.siblings.store(Arc::new(Siblings::new(primary, primary_keys.to_vec(), sites.to_vec())));
+    };
+    publish(&primary_keys, &sites);
     let mut complete = true;
-    let mut keys_of = async |origin: &Origin| match fetch_keys(client, origin).await {
-        Ok(keys) => keys,
+    let mut renew = async |origin: &Origin, keys: &mut Vec<PublicKey>| match fetch_keys(client, origin).await {
+        Ok(fetched) => *keys = fetched,
         Err(problem) => {
             complete = false;
             tracing::warn!(site = origin.as_str(), problem, "its key set cannot be used; the old one stays");
-            old.keys_of(origin)
         }
     };
-    let primary_keys = keys_of(primary).await;
-    if !old.knows_broker() {
-        // Hops wait for the broker's keys; a site that hangs must not hold them up.
-        satellite.siblings.store(Arc::new(Siblings::new(primary, primary_keys.clone(), Vec::new())));
+    renew(primary, &mut primary_keys).await;
+    // Hops wait for the broker's keys, so they count before the others have come.
+    publish(&primary_keys, &sites);
+    for (origin, keys) in &mut sites {
+        renew(origin, keys).await;
     }
-    let mut sites = Vec::with_capacity(metadata.len());
-    for origin in metadata {
-        let keys = keys_of(&origin).await;
-        sites.push((origin, keys));
-    }
-    satellite.siblings.store(Arc::new(Siblings::new(primary, primary_keys, sites)));
+    publish(&primary_keys, &sites);
     complete
 }
 

@@ -1,8 +1,8 @@
 //! A site's signing keys, which may be replaced while requests use them.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -20,7 +20,8 @@ pub struct LiveKeys {
 /// What a file looked like when it was read; it is read again when it looks otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
-    modified: SystemTime,
+    changed: (i64, i64),
+    inode: u64,
     length: u64,
 }
 
@@ -44,20 +45,28 @@ impl LiveKeys {
         self.keys.load()
     }
 
-    /// Reads the file again if it changed. Whether it did.
+    /// Reads the file again if it changed. Whether other keys are in use now.
     ///
     /// # Errors
     /// When the file is not usable now: the keys that were read before stay in use.
     pub fn refresh(&self) -> Result<bool, FileMistake> {
         let Some(file) = &self.file else { return Ok(false) };
-        let stamp = std::fs::metadata(file)
-            .ok()
-            .and_then(|metadata| Some(FileStamp { modified: metadata.modified().ok()?, length: metadata.len() }));
+        // The time of change, not of writing: it moves when the file's mode is put right, too.
+        let stamp = std::fs::metadata(file).ok().map(|metadata| FileStamp {
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+            length: metadata.len(),
+        });
         if stamp.is_some() && **self.read_at.load() == stamp {
             return Ok(false);
         }
         self.read_at.store(Arc::new(stamp));
-        self.keys.store(Arc::new(read_key_file(file)?));
+        let keys = read_key_file(file)?;
+        let ids = |keys: &KeySet| keys.keys().iter().map(|timed| timed.key.public().id()).collect::<Vec<_>>();
+        if ids(&keys) == ids(&self.load()) {
+            return Ok(false);
+        }
+        self.keys.store(Arc::new(keys));
         Ok(true)
     }
 }

@@ -203,12 +203,6 @@ impl Verifier {
         validation.validate_nbf = false;
         Self { key, validation }
     }
-
-    /// The key's name.
-    #[must_use]
-    pub const fn key_id(&self) -> KeyId {
-        self.key.id()
-    }
 }
 
 /// Claims that can be believed: signed by the right key for this site, and in time. Not yet: used for the first time.

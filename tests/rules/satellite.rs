@@ -303,3 +303,26 @@ fn s16_a_client_that_came_back_with_cookies_is_forgotten() {
     first.clear();
     assert_eq!(first.navigate(&format!("{}/p", company.shop)).statuses(), [302, 302, 303, 200]);
 }
+
+/// Something on the way takes our long-lived cookie out, or another key protects it, while the short-lived one comes through.
+#[test]
+fn s16_r3_a_browser_that_loses_only_the_id_cookie_is_not_sent_in_circles() {
+    let company = Company::echoing(Setup::default());
+    let spoilers: [fn(&mut Browser, &str); 2] =
+        [|browser, _| browser.expire("throughline"), |browser, url| browser.put(url, "throughline", "v1.b.altered.on.the.way")];
+    for (kind, spoil) in spoilers.into_iter().enumerate() {
+        let mut browser = Browser::new();
+        let mut url = format!("{}/p", company.shop);
+        let mut statuses = Vec::new();
+        for _ in 0..20 {
+            let answer = browser.step(&url, None);
+            spoil(&mut browser, &format!("{}/", company.shop));
+            statuses.push(answer.status);
+            match answer.header("location") {
+                Some(next) => url = next.to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(statuses, [302, 302, 303, 200], "kind {kind}");
+    }
+}
