@@ -10,26 +10,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::dev::{ServerHandle, ServiceResponse};
-use actix_web::http::ConnectionType;
+use actix_web::dev::ServerHandle;
 use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use actix_web::rt::{spawn, time::sleep};
 
 /// How long answers say that the connection ends before it does.
 pub const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Whether the end is near. Clones are of the same server.
-#[derive(Debug, Clone, Default)]
+/// Whether the end is near.
+#[derive(Debug, Default)]
 pub struct Ending(Arc<AtomicBool>);
 
 impl Ending {
-    /// Tells the client, when the end is near.
+    /// Whether it is: answers then say that they are the last on their connection.
     #[must_use]
-    pub fn tell<B>(&self, mut answer: ServiceResponse<B>) -> ServiceResponse<B> {
-        if self.0.load(Ordering::Relaxed) {
-            answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-        }
-        answer
+    pub fn is_near(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// From now on signals end the server behind `handle`: SIGTERM so that nothing is dropped, SIGINT and SIGQUIT at once.

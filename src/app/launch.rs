@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_files::Files;
-use actix_web::dev::Service as _;
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use rustls::pki_types::pem::PemObject as _;
@@ -27,7 +26,6 @@ use crate::satellite::Satellite;
 use crate::satellite::watch::Pace;
 use crate::store::live_keys::LiveKeys;
 
-use super::ending::Ending;
 use super::middleware::Throughline;
 use super::node::Node;
 
@@ -108,19 +106,12 @@ impl Launch {
         ready: impl FnOnce(&[SocketAddr]),
     ) -> Result<(), LaunchFailure> {
         let Self { node, files: _, listen, workers, outbound, pace } = self;
-        let ending = Ending::default();
-        let for_workers = (Arc::clone(&node), ending.clone());
-        let mut server = HttpServer::new(move || {
-            let ending = for_workers.1.clone();
-            let app = App::new().wrap(Throughline::new(Arc::clone(&for_workers.0))).wrap_fn(move |request, service| {
-                let (answering, ending) = (service.call(request), ending.clone());
-                async move { answering.await.map(|answer| ending.tell(answer)) }
-            });
-            app.configure(pages.clone())
-        })
-        .client_request_timeout(HEAD_TIME_MAX)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .disable_signals();
+        let for_workers = Arc::clone(&node);
+        let mut server =
+            HttpServer::new(move || App::new().wrap(Throughline::new(Arc::clone(&for_workers))).configure(pages.clone()))
+                .client_request_timeout(HEAD_TIME_MAX)
+                .shutdown_timeout(SHUTDOWN_SECONDS)
+                .disable_signals();
         if let Some(workers) = workers {
             server = server.workers(workers);
         }
@@ -134,7 +125,9 @@ impl Launch {
         }
         let addresses = server.addrs();
         let running = server.run();
-        ending.follow_signals(&running.handle()).map_err(|error| LaunchFailure(format!("cannot wait for signals: {error}")))?;
+        node.ending
+            .follow_signals(&running.handle())
+            .map_err(|error| LaunchFailure(format!("cannot wait for signals: {error}")))?;
         node.spawn_watches(&outbound, pace);
         ready(&addresses);
         running.await.map_err(|error| LaunchFailure(format!("the server ended: {error}")))

@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
-use actix_web::http::Uri;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Uri};
 use actix_web::rt::time::timeout;
 use actix_web::{Error, FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse, web};
 use pin_project_lite::pin_project;
@@ -88,32 +88,42 @@ where
         self.service.poll_ready(context)
     }
 
-    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        Answering { is_last: self.node.ending.is_near(), way: self.begin(request) }
+    }
+}
+
+impl<S> Wrapped<S> {
+    fn begin<B>(&self, mut request: ServiceRequest) -> Way<S::Future, B>
+    where
+        S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+        B: 'static,
+    {
         strip(request.headers_mut());
-        let Some(served) = self.node.site(request.head()) else { return Answering::page(self.service.call(request)) };
+        let Some(served) = self.node.site(request.head()) else { return Way::page(self.service.call(request)) };
         let method = request.method();
         match self.node.endpoint(served.site.role, method, request.path()) {
             Some(Endpoint::Get(endpoint)) => {
                 let answer = self.node.get(endpoint, served, request.request());
-                Answering::ready(request, answer)
+                Way::ready(request, answer)
             }
             Some(Endpoint::Post(endpoint)) => {
                 let (request, payload) = request.into_parts();
                 let answer = post(Arc::clone(&self.node), Arc::clone(served), endpoint, request, payload);
-                Answering::Body { answer: Box::pin(answer) }
+                Way::Body { answer: Box::pin(answer) }
             }
-            Some(Endpoint::WrongMethod(allowed)) => Answering::ready(request, Node::refuse(Some(allowed))),
-            Some(Endpoint::Unknown) => Answering::ready(request, Node::refuse(None)),
+            Some(Endpoint::WrongMethod(allowed)) => Way::ready(request, Node::refuse(Some(allowed))),
+            Some(Endpoint::Unknown) => Way::ready(request, Node::refuse(None)),
             None => {
                 let peer = request.request().peer_addr().map(|address| address.ip());
                 match self.node.page(served, request.head(), peer) {
-                    Page::Answer(answer) => Answering::ready(request, answer),
+                    Page::Answer(answer) => Way::ready(request, answer),
                     Page::Serve(Served { visitor, cookie, clean }) => {
                         if let Some(clean) = clean {
                             rewrite(&mut request, &clean);
                         }
                         request.extensions_mut().insert::<Visitor>(visitor);
-                        Answering::Page { page: self.service.call(request), cookie }
+                        Way::Page { page: self.service.call(request), cookie }
                     }
                 }
             }
@@ -149,13 +159,12 @@ const CUT_OFF: Refusal = Refusal { status: 400, code: "cut_off", advice: "The bo
 /// Removes what only we may tell the application, however it is spelled (rule F2).
 fn strip(headers: &mut HeaderMap) {
     let ours = |name: &HeaderName| {
-        let name = name.as_str();
-        name.len() >= contract::header::PREFIX.len()
-            && name
-                .bytes()
-                .map(|byte| if byte == b'_' { b'-' } else { byte })
-                .zip(contract::header::PREFIX.bytes())
-                .all(|(one, other)| one == other)
+        let name = name.as_str().as_bytes();
+        // Of all the headers of every request, few begin like ours.
+        name.starts_with(b"x")
+            && name.get(..contract::header::PREFIX.len()).is_some_and(|start| {
+                start.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).eq(contract::header::PREFIX.bytes())
+            })
     };
     if headers.keys().any(ours) {
         let names: Vec<_> = headers.keys().filter(|name| ours(name)).cloned().collect();
@@ -189,17 +198,41 @@ fn add_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
 }
 
 pin_project! {
-    /// The answer on its way. Pages are not boxed: they are the hot path.
+    /// The answer on its way, and whether it is the last on its connection.
+    pub struct Answering<F, B> {
+        #[pin]
+        way: Way<F, B>,
+        is_last: bool,
+    }
+}
+
+impl<F, B> Future for Answering<F, B>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut answer = std::task::ready!(this.way.poll(context))?;
+        if *this.is_last {
+            answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        Poll::Ready(Ok(answer))
+    }
+}
+
+pin_project! {
+    // Pages are not boxed: they are the hot path.
     #[project = Step]
-    #[expect(missing_docs, reason = "the variants are how `Wrapped::call` begins; nobody else makes them")]
-    pub enum Answering<F, B> {
+    enum Way<F, B> {
         Ready { answer: Option<ServiceResponse<EitherBody<B>>> },
         Page { #[pin] page: F, cookie: Option<HeaderValue> },
         Body { answer: Pin<Box<dyn Future<Output = Result<ServiceResponse<EitherBody<B>>, Error>>>> },
     }
 }
 
-impl<F, B> Answering<F, B> {
+impl<F, B> Way<F, B> {
     const fn page(page: F) -> Self {
         Self::Page { page, cookie: None }
     }
@@ -209,7 +242,7 @@ impl<F, B> Answering<F, B> {
     }
 }
 
-impl<F, B> Future for Answering<F, B>
+impl<F, B> Future for Way<F, B>
 where
     F: Future<Output = Result<ServiceResponse<B>, Error>>,
 {

@@ -21,6 +21,8 @@ use crate::satellite::watch::{Pace, watch_health, watch_siblings};
 use crate::satellite::{Satellite, choice, exchange, go, me};
 use crate::token::keyset::JWKS_MAX_AGE;
 
+use super::ending::Ending;
+
 /// How often a changed key file is noticed.
 const KEY_FILE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -32,6 +34,8 @@ pub struct Node {
     pub satellite: Arc<Satellite>,
     /// The broker, where the primary is served here.
     pub broker: Option<Broker>,
+    /// Whether its server is about to end.
+    pub ending: Ending,
     sites: HashMap<String, Arc<ServedSite>>,
 }
 
@@ -82,7 +86,7 @@ impl Node {
     #[must_use]
     pub fn new(env: Env, satellite: Satellite, broker: Option<Broker>, sites: impl IntoIterator<Item = Arc<ServedSite>>) -> Self {
         let sites = sites.into_iter().map(|served| (served.site.origin.authority().to_owned(), served)).collect();
-        Self { env, satellite: Arc::new(satellite), broker, sites }
+        Self { env, satellite: Arc::new(satellite), broker, ending: Ending::default(), sites }
     }
 
     /// The site that a request is for, by its `Host` (HTTP/1.1) or its authority (HTTP/2).

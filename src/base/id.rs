@@ -26,10 +26,13 @@ impl VisitorId {
     /// Reads the one text form: lower case with hyphens, version 4 of RFC 9562's variant. Anything else is no visitor ID.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        // At this length the library reads hyphens only; it takes capitals for the same ID.
+        if text.len() != Self::TEXT_LENGTH || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return None;
+        }
         let uuid = Uuid::try_parse(text).ok()?;
-        let id = Self(uuid);
         let version_4 = uuid.get_variant() == uuid::Variant::RFC4122 && uuid.get_version_num() == 4;
-        (version_4 && id.text(&mut Self::buffer()) == text).then_some(id)
+        version_4.then_some(Self(uuid))
     }
 
     /// The text form, written into `buffer` without allocating.
