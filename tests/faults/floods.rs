@@ -112,7 +112,7 @@ fn a5_ever_new_cookies_and_clients_stay_within_their_memory() {
         100_000,
         |number| match number % 2 {
             0 => navigation(&company, "/p.html?_tl=", &format!("other={number}"), number),
-            _ => navigation(&company, "/p.html", &format!("throughline=v1.b.{number}.forged"), number),
+            _ => navigation(&company, "/p.html", &format!("throughline=1.b.{number}.forged"), number),
         },
         |answer| assert!(matches!(answer.status, 200 | 302), "{answer:?}"),
     );
@@ -145,7 +145,7 @@ fn a5_ever_new_tokens_stay_within_their_memory_and_pages_go_on() {
     let (mut adopted, mut refused) = (0, 0);
     let sent = flood(&company, 100_000, token, |answer| {
         assert_eq!(answer.status, 303, "{answer:?}");
-        let sets_id = answer.all("set-cookie").any(|cookie| cookie.starts_with("throughline=v1."));
+        let sets_id = answer.all("set-cookie").any(|cookie| cookie.starts_with("throughline=1."));
         *(if sets_id { &mut adopted } else { &mut refused }) += 1;
     });
     println!("A5: {sent} tokens, {adopted} adopted, {refused} refused");

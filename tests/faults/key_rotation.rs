@@ -39,7 +39,8 @@ fn fetch(company: &Company, now: UnixSeconds) {
     let brand = company.origin("brand");
     let keys = node.sites().find(|served| served.site.origin == brand).expect("the primary is served").keys.load();
     let fetched = read_jwks(keys.jwks(now).as_bytes()).expect("our own JWKS");
-    node.satellite.siblings.store(Arc::new(Siblings::new(&brand, fetched, Vec::new())));
+    let shop = (company.origin("shop"), Vec::new());
+    node.satellite.siblings.store(Arc::new(Siblings::new(&brand, fetched, vec![shop])));
 }
 
 /// What `keys rotate` does, and the node's watch over its key files after it.
