@@ -162,7 +162,7 @@ impl Case {
             Self::Page => Expected { status: "HTTP/1.1 200 ", parts: vec!["<p>Hello.".into()] },
             Self::Exchange => Expected {
                 status: "HTTP/1.1 303 ",
-                parts: vec![format!("\r\nlocation: {shop}{PAGE}\r\n"), "\r\nset-cookie: throughline=v1.b.".into()],
+                parts: vec![format!("\r\nlocation: {shop}{PAGE}\r\n"), "\r\nset-cookie: throughline=1.b.".into()],
             },
         }
     }
