@@ -70,3 +70,41 @@ impl LiveKeys {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::*;
+    use crate::base::clock::UnixSeconds;
+    use crate::token::key::{Seed, SigningKey};
+    use crate::token::keyfile::write_key_file;
+    use crate::token::keyset::TimedKey;
+
+    fn keys(seed: u8) -> KeySet {
+        let (seed, plan) = (Seed::new([seed; 32]), KeySet::first_key_plan(UnixSeconds(1_790_000_000)));
+        let key = SigningKey::from_seed(&seed).unwrap();
+        KeySet::new(vec![TimedKey { key, seed, publish_at: plan.publish_at, activate_at: plan.activate_at }])
+    }
+
+    fn set_mode(file: &Path, mode: u32) {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn k4_a_file_that_was_put_right_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.json");
+        write_key_file(&file, &keys(1)).unwrap();
+        let live = LiveKeys::following(file.clone(), keys(1));
+        assert_eq!(live.refresh(), Ok(false), "nothing changed");
+        write_key_file(&file, &keys(2)).unwrap();
+        set_mode(&file, 0o644);
+        assert!(live.refresh().is_err());
+        assert_eq!(live.load().keys()[0].key.public().id(), keys(1).keys()[0].key.public().id(), "the old stay in use");
+        set_mode(&file, 0o600);
+        assert_eq!(live.refresh(), Ok(true));
+        assert_eq!(live.load().keys()[0].key.public().id(), keys(2).keys()[0].key.public().id());
+    }
+}

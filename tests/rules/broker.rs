@@ -277,3 +277,18 @@ fn b8_the_life_of_a_cookie_counts_from_its_creation() {
         assert_ne!(browser.visitor(&company.shop), shop);
     }
 }
+
+/// A proxy that takes the headers out must not cost the visitor the page.
+#[test]
+fn b3_s3_a_browser_that_cannot_say_what_it_does_goes_back_with_nothing() {
+    let company = Company::start(Setup::default());
+    let mut browser = Browser::new();
+    let page = format!("{}/p?x=1", company.shop);
+    let start = browser.step(&page, None);
+    for name in ["Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site"] {
+        browser.omit(name);
+    }
+    let back = browser.step(start.header("location").expect("a hop"), None);
+    assert_eq!((back.status, back.header("location")), (302, Some(format!("{page}&_tl=").as_str())));
+    assert_eq!(back.header("set-cookie"), None);
+}

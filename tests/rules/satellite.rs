@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use throughline::base::clock::{Clock as _, ManualClock, SystemClock};
 use throughline::domain::contract::RETURN_LENGTH_MAX;
+use throughline::satellite::siblings::Siblings;
 
 use crate::support::browser::{Browser, Cookie, Visit};
 use crate::support::company::Company;
@@ -325,4 +326,16 @@ fn s16_r3_a_browser_that_loses_only_the_id_cookie_is_not_sent_in_circles() {
         }
         assert_eq!(statuses, [302, 302, 303, 200], "kind {kind}");
     }
+}
+
+/// Its broker would show every visitor its own 400 page (B1).
+#[test]
+fn s13_b1_nobody_is_sent_to_a_broker_that_does_not_know_the_site() {
+    let company = Company::echoing(Setup::default());
+    let page = format!("{}/p", company.shop);
+    assert_eq!(Browser::new().step(&page, None).status, 302, "the control");
+    let (brand, satellite) = (company.origin("brand"), &company.node().satellite);
+    let keys = satellite.siblings.load().keys_of(&brand);
+    satellite.siblings.store(Arc::new(Siblings::new(&brand, keys, vec![(company.origin("learn"), Vec::new())])));
+    assert_untouched(&Browser::new().navigate(&page), "the broker does not know it");
 }

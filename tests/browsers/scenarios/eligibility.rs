@@ -29,6 +29,15 @@ async fn known_within_two_more_pages(browser: &Browser, hosts: &Hosts) -> String
     known_visitor(browser).await
 }
 
+/// The person then really opens what was fetched ahead.
+async fn opened_it_brings_the_one_id(browser: &Browser, page: &str, hosts: &Hosts) {
+    browser.leave_for(page).await;
+    browser.arrive(page).await;
+    let visitor = known_within_two_more_pages(browser, hosts).await;
+    browser.follow("#to-brand").await;
+    assert_eq!(known_visitor(browser).await, visitor);
+}
+
 async fn s4_a_prefetched_link_sets_nothing(engine: Engine) {
     let demo = Demo::start(&[]).await;
     visit(engine, Options::default(), &demo, async |browser| {
@@ -44,11 +53,7 @@ async fn s4_a_prefetched_link_sets_nothing(engine: Engine) {
             .await;
         fetched_without_trace(browser, &page, &hosts).await;
 
-        browser.leave_for(&page).await;
-        browser.arrive(&page).await;
-        let visitor = known_within_two_more_pages(browser, &hosts).await;
-        browser.follow("#to-brand").await;
-        assert_eq!(known_visitor(browser).await, visitor);
+        opened_it_brings_the_one_id(browser, &page, &hosts).await;
     })
     .await;
 }
@@ -71,11 +76,7 @@ async fn s4_a_speculation_sets_nothing(engine: Engine) {
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
         fetched_without_trace(browser, &page, &hosts).await;
 
-        browser.leave_for(&page).await;
-        browser.arrive(&page).await;
-        let visitor = known_within_two_more_pages(browser, &hosts).await;
-        browser.follow("#to-brand").await;
-        assert_eq!(known_visitor(browser).await, visitor);
+        opened_it_brings_the_one_id(browser, &page, &hosts).await;
     })
     .await;
 }
