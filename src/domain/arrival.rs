@@ -25,8 +25,10 @@ pub enum Refusal {
     WrongFlow,
     /// The browser does not say that the link's own site led here (rule L2).
     WrongReferrer,
-    /// It was used before, or nobody can tell whether it was (rule T7).
+    /// It was used before (rule T7).
     Replayed,
+    /// Nobody can tell whether it was: the replay memory is full, or cannot be reached (rule T7).
+    ReplayUnknown,
 }
 
 impl Refusal {
@@ -41,6 +43,7 @@ impl Refusal {
             Self::WrongFlow => "wrong_flow",
             Self::WrongReferrer => "wrong_referrer",
             Self::Replayed => "replayed",
+            Self::ReplayUnknown => "replay_unknown",
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Claim {
     Again,
     /// There is no room; it was not noted. Whoever needs to know that it is the first must take this for a no.
     Full,
+    /// The memory that knows cannot be asked, or did not answer in time: a no as well. It may have been noted.
+    Unreachable,
 }
 
 /// A set of 128-bit digests, each kept for at least `span` and at most twice as long.
