@@ -25,6 +25,7 @@ use crate::http::{Env, ServedSite};
 use crate::satellite::Satellite;
 use crate::satellite::watch::Pace;
 use crate::store::live_keys::LiveKeys;
+use crate::store::replay::Replay;
 
 use super::middleware::Throughline;
 use super::node::Node;
@@ -87,7 +88,7 @@ impl Launch {
             observer,
             proxies: TrustedProxies(listen.trusted_proxies.clone()),
         };
-        let node = Arc::new(Node::new(env, Satellite::new(primary, limits.replay_entries), broker, sites));
+        let node = Arc::new(Node::new(env, Satellite::new(primary, Replay::here(limits.replay_entries)), broker, sites));
         let extra = outbound.ca_file.as_deref().map_or(Ok(Vec::new()), |file| read_certificates(file))?;
         let pace = Pace { interval: outbound.probe_interval, timeout: outbound.probe_timeout };
         let outbound =

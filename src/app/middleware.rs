@@ -21,6 +21,7 @@
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -37,7 +38,7 @@ use crate::domain::contract;
 use crate::http::ServedSite;
 use crate::http::answer::Refusal;
 use crate::http::visitor::Visitor;
-use crate::satellite::page::{Page, Served};
+use crate::satellite::page::{Decided, Page, Served};
 
 use super::node::{Endpoint, Node, PostEndpoint};
 
@@ -65,14 +66,15 @@ where
     type Future = Ready<Result<Wrapped<S>, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(Wrapped { node: Arc::clone(&self.0), service }))
+        ready(Ok(Wrapped { node: Arc::clone(&self.0), service: Rc::new(service) }))
     }
 }
 
 /// The middleware around a service.
 pub struct Wrapped<S> {
     node: Arc<Node>,
-    service: S,
+    // Shared with the requests that go to it later.
+    service: Rc<S>,
 }
 
 impl<S, B> Service<ServiceRequest> for Wrapped<S>
@@ -96,7 +98,7 @@ where
 impl<S> Wrapped<S> {
     fn begin<B>(&self, mut request: ServiceRequest) -> Way<S::Future, B>
     where
-        S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+        S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
         B: 'static,
     {
         strip(request.headers_mut());
@@ -110,23 +112,41 @@ impl<S> Wrapped<S> {
             Some(Endpoint::Post(endpoint)) => {
                 let (request, payload) = request.into_parts();
                 let answer = post(Arc::clone(&self.node), Arc::clone(served), endpoint, request, payload);
-                Way::Body { answer: Box::pin(answer) }
+                Way::Later { answer: Box::pin(answer) }
             }
             Some(Endpoint::WrongMethod(allowed)) => Way::ready(request, Node::refuse(Some(allowed))),
             Some(Endpoint::Unknown) => Way::ready(request, Node::refuse(None)),
             None => {
                 let peer = request.request().peer_addr().map(|address| address.ip());
                 match self.node.page(served, request.head(), peer) {
-                    Page::Answer(answer) => Way::ready(request, answer),
-                    Page::Serve(Served { visitor, cookie, clean }) => {
-                        if let Some(clean) = clean {
-                            rewrite(&mut request, &clean);
-                        }
-                        request.extensions_mut().insert::<Visitor>(visitor);
-                        Way::Page { page: self.service.call(request), cookie }
+                    Decided::Now(page) => go_on(&*self.service, request, page),
+                    Decided::AfterClaim(waiting) => {
+                        let (node, served, service) = (Arc::clone(&self.node), Arc::clone(served), Rc::clone(&self.service));
+                        let answer = async move {
+                            let page = node.after_claim(&served, waiting).await;
+                            go_on(&*service, request, page).await
+                        };
+                        Way::Later { answer: Box::pin(answer) }
                     }
                 }
             }
+        }
+    }
+}
+
+/// Answers, or lets the application answer.
+fn go_on<S, B>(service: &S, mut request: ServiceRequest, page: Page) -> Way<S::Future, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    match page {
+        Page::Answer(answer) => Way::ready(request, answer),
+        Page::Serve(Served { visitor, cookie, clean }) => {
+            if let Some(clean) = clean {
+                rewrite(&mut request, &clean);
+            }
+            request.extensions_mut().insert::<Visitor>(visitor);
+            Way::Page { page: service.call(request), cookie }
         }
     }
 }
@@ -142,7 +162,7 @@ async fn post<B>(
     let payload = web::Payload::from_request(&request, &mut payload).await?;
     let body = timeout(BODY_TIME_MAX, payload.to_bytes_limited(contract::BODY_LENGTH_MAX)).await;
     let answer = match body {
-        Ok(Ok(Ok(body))) => node.post(endpoint, &served, request.head(), &body),
+        Ok(Ok(Ok(body))) => node.post(endpoint, &served, request.head(), &body).await,
         Ok(Err(_)) => TOO_LARGE.json(),
         Ok(Ok(Err(_))) | Err(_) => CUT_OFF.json(),
     };
@@ -228,7 +248,8 @@ pin_project! {
     enum Way<F, B> {
         Ready { answer: Option<ServiceResponse<EitherBody<B>>> },
         Page { #[pin] page: F, cookie: Option<HeaderValue> },
-        Body { answer: Pin<Box<dyn Future<Output = Result<ServiceResponse<EitherBody<B>>, Error>>>> },
+        // What has to be waited for first: a body, or what became of a token on another machine.
+        Later { answer: Pin<Box<dyn Future<Output = Result<ServiceResponse<EitherBody<B>>, Error>>>> },
     }
 }
 
@@ -251,7 +272,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             Step::Ready { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
-            Step::Body { answer } => answer.as_mut().poll(context),
+            Step::Later { answer } => answer.as_mut().poll(context),
             Step::Page { page, cookie } => {
                 let mut answer = std::task::ready!(page.poll(context))?;
                 if let Some(cookie) = cookie.take() {

@@ -16,7 +16,8 @@ use crate::domain::site::Role;
 use crate::http::answer::{Refusal, json, public_json};
 use crate::http::client::Outbound;
 use crate::http::{Env, ServedSite};
-use crate::satellite::page::{Page, page};
+use crate::satellite::landing::Waiting;
+use crate::satellite::page::{Decided, Page, page};
 use crate::satellite::watch::{Pace, watch_health, watch_siblings};
 use crate::satellite::{Satellite, choice, exchange, go, me};
 use crate::token::keyset::JWKS_MAX_AGE;
@@ -159,10 +160,9 @@ impl Node {
     }
 
     /// Answers an endpoint whose body has been read.
-    #[must_use]
-    pub fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &web::Bytes) -> HttpResponse {
+    pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &web::Bytes) -> HttpResponse {
         match endpoint {
-            PostEndpoint::Exchange => exchange::exchange(&self.satellite, &self.env, served, &head.headers, body),
+            PostEndpoint::Exchange => exchange::exchange(&self.satellite, &self.env, served, &head.headers, body).await,
             PostEndpoint::Consent => choice::consent(&self.env, served, &head.headers, body),
             PostEndpoint::Forget => choice::forget(&self.env, served, &head.headers, body),
         }
@@ -170,8 +170,13 @@ impl Node {
 
     /// Decides on a request for a page.
     #[must_use]
-    pub fn page(&self, served: &ServedSite, head: &RequestHead, peer: Option<IpAddr>) -> Page {
+    pub fn page(&self, served: &ServedSite, head: &RequestHead, peer: Option<IpAddr>) -> Decided {
         page(&self.satellite, &self.env, served, head, peer)
+    }
+
+    /// Decides on a request for a page whose token is being claimed.
+    pub async fn after_claim(&self, served: &ServedSite, waiting: Waiting) -> Page {
+        waiting.page(&self.satellite, &self.env, served).await
     }
 
     /// Answers for an address below our prefix that is nothing, or not with that method.

@@ -1,7 +1,11 @@
 //! A token has come: believe it or not, use it up, and say what the site knows afterwards (rules R1, R3, R4, R6, L2, L3).
+//!
+//! In three parts, since the memory of used tokens may be on another machine: [`check`] everything, claim the token, and
+//! [`Arriving::finish`].
 
 use actix_web::http::header::HeaderMap;
 
+use crate::base::clock::UnixSeconds;
 use crate::domain::arrival::{self, Refusal};
 use crate::domain::consent::Standing;
 use crate::domain::site::Role;
@@ -9,8 +13,9 @@ use crate::domain::site_cookie::SiteState;
 use crate::http::facts::referrer_origin;
 use crate::http::{Env, ServedSite};
 use crate::store::recent_set::Claim;
+use crate::store::replay::Claiming;
 use crate::token::claims::{Flow, TokenKind};
-use crate::token::verify::{TokenRefusal, UnverifiedToken};
+use crate::token::verify::{TokenRefusal, UnverifiedToken, VerifiedToken};
 
 use super::Satellite;
 
@@ -25,11 +30,18 @@ pub struct Arrived {
     pub code: &'static str,
 }
 
-/// Takes `token` for the browser that sent `headers`.
+/// A token that counts if this is its first use.
+pub struct Arriving {
+    verified: VerifiedToken,
+    state: SiteState,
+    now: UnixSeconds,
+}
+
+/// Checks `token` for the browser that sent `headers`. Everything but whether it was used before.
 ///
 /// # Errors
 /// When it does not count. Nothing has changed then, and the page is to be served (the first law).
-pub fn arrive(
+pub fn check(
     satellite: &Satellite,
     env: &Env,
     served: &ServedSite,
@@ -37,7 +49,7 @@ pub fn arrive(
     token: &str,
     state: &SiteState,
     standing: Standing,
-) -> Result<Arrived, Refusal> {
+) -> Result<Arriving, Refusal> {
     if token.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -63,18 +75,35 @@ pub fn arrive(
     let verified = unverified.verify(&verifier, now).map_err(Refusal::Token)?;
     let flow = env.cookies.flow(headers, verified.flow());
     arrival::check(&verified, issuer, flow, referrer)?;
-    // Last of all, so that nobody can use up a token that was not theirs to use.
-    if satellite.replay.claim(verified.replay_key(), env.clock.uptime()) != Claim::First {
-        return Err(Refusal::Replayed);
+    Ok(Arriving { verified, state: *state, now })
+}
+
+impl Arriving {
+    /// Uses the token up. Only now, so that nobody can use up a token that was not theirs to use.
+    #[must_use]
+    pub fn claim(&self, satellite: &Satellite, env: &Env) -> Claiming {
+        satellite.replay.claim(self.verified.replay_key(), env.clock.uptime())
     }
-    let (state, alias) = arrival::adopt(&verified, state, now);
-    if let Some(alias) = alias {
-        satellite.aliases.put(alias);
+
+    /// What the site knows now that the claim is decided.
+    ///
+    /// # Errors
+    /// When this is not the first use, or nobody knows (rule T7).
+    pub fn finish(self, satellite: &Satellite, claim: Claim) -> Result<Arrived, Refusal> {
+        match claim {
+            Claim::First => {}
+            Claim::Again => return Err(Refusal::Replayed),
+            Claim::Full | Claim::Unreachable => return Err(Refusal::ReplayUnknown),
+        }
+        let (state, alias) = arrival::adopt(&self.verified, &self.state, self.now);
+        if let Some(alias) = alias {
+            satellite.aliases.put(alias);
+        }
+        let code = match (alias, self.verified.kind()) {
+            (Some(_), _) => "alias",
+            (None, TokenKind::Bounce) => "bounce",
+            (None, TokenKind::Link) => "link",
+        };
+        Ok(Arrived { state, flow: self.verified.flow(), code })
     }
-    let code = match (alias, verified.kind()) {
-        (Some(_), _) => "alias",
-        (None, TokenKind::Bounce) => "bounce",
-        (None, TokenKind::Link) => "link",
-    };
-    Ok(Arrived { state, flow: verified.flow(), code })
 }

@@ -19,7 +19,7 @@ use crate::http::{Env, ServedSite};
 use crate::token::claims::FlowSecret;
 
 use super::Satellite;
-use super::arrive::arrive;
+use super::arrive::check;
 use super::me::NOT_SAME_ORIGIN;
 
 const NO_CONSENT: Refusal =
@@ -76,8 +76,13 @@ pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
 }
 
 /// Takes the token; `body` has been read already.
-#[must_use]
-pub fn exchange(satellite: &Satellite, env: &Env, served: &ServedSite, headers: &HeaderMap, body: &web::Bytes) -> HttpResponse {
+pub async fn exchange(
+    satellite: &Satellite,
+    env: &Env,
+    served: &ServedSite,
+    headers: &HeaderMap,
+    body: &web::Bytes,
+) -> HttpResponse {
     let site = &served.site;
     if !is_same_origin(headers, &site.origin, false) {
         return NOT_SAME_ORIGIN.json();
@@ -88,7 +93,13 @@ pub fn exchange(satellite: &Satellite, env: &Env, served: &ServedSite, headers: 
     let Ok(brought) = serde_json::from_slice::<Brought>(body) else { return NO_TOKEN.json() };
     let now = env.clock.now();
     let facts = facts(&actix_web::http::Method::POST, path::EXCHANGE, headers, &env.cookies, site, now);
-    let outcome = arrive(satellite, env, served, headers, &brought.token, &facts.cookies.state, facts.standing(site));
+    let outcome = match check(satellite, env, served, headers, &brought.token, &facts.cookies.state, facts.standing(site)) {
+        Ok(arriving) => {
+            let claim = arriving.claim(satellite, env).claimed().await;
+            arriving.finish(satellite, claim)
+        }
+        Err(refusal) => Err(refusal),
+    };
     let tell = |code, flow| env.observer.saw(&Event { site: &site.origin, step: Step::Arrival, code, flow });
     match outcome {
         Ok(arrived) => {

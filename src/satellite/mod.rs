@@ -6,6 +6,7 @@ pub mod choice;
 pub mod departures;
 pub mod exchange;
 pub mod go;
+pub mod landing;
 pub mod me;
 pub mod page;
 pub mod siblings;
@@ -19,7 +20,7 @@ use crate::domain::breaker::Breaker;
 use crate::domain::contract::BARE_CLIENT_SPAN;
 use crate::store::alias_outbox::AliasOutbox;
 use crate::store::recent_set::RecentSet;
-use crate::token::claims::REPLAY_SPAN;
+use crate::store::replay::Replay;
 
 use departures::Departures;
 use siblings::Siblings;
@@ -37,7 +38,7 @@ pub struct Satellite {
     /// The other sites and everybody's keys, as the broker's metadata told last.
     pub siblings: ArcSwap<Siblings>,
     /// Tokens that were used.
-    pub replay: RecentSet,
+    pub replay: Replay,
     /// Clients that came back from a hop without cookies.
     pub bare_clients: RecentSet,
     /// Clients that have not come back yet.
@@ -49,14 +50,14 @@ pub struct Satellite {
 }
 
 impl Satellite {
-    /// A satellite of the broker on `primary`, which remembers `replay_entries` used tokens at most.
+    /// A satellite of the broker on `primary`, which remembers used tokens in `replay`.
     #[must_use]
-    pub fn new(primary: Origin, replay_entries: usize) -> Self {
+    pub fn new(primary: Origin, replay: Replay) -> Self {
         Self {
             siblings: ArcSwap::from_pointee(Siblings::none(&primary)),
             primary,
             breaker: Breaker::new(),
-            replay: RecentSet::new(REPLAY_SPAN, replay_entries),
+            replay,
             bare_clients: RecentSet::new(BARE_CLIENT_SPAN, BARE_CLIENTS_MAX),
             departures: Departures::new(),
             aliases: AliasOutbox::new(ALIASES_MAX),

@@ -23,10 +23,12 @@ use crate::http::event::{Event, Step};
 use crate::http::facts::{facts_beside, gpc, is_early_data};
 use crate::http::visitor::Visitor;
 use crate::http::{Env, ServedSite};
+use crate::store::replay::Claiming;
 use crate::token::claims::{Flow, FlowSecret};
 
 use super::Satellite;
-use super::arrive::arrive;
+use super::arrive::check;
+use super::landing::{Landing, Waiting};
 
 /// What becomes of the request.
 pub enum Page {
@@ -34,6 +36,14 @@ pub enum Page {
     Serve(Served),
     /// This is the answer.
     Answer(HttpResponse),
+}
+
+/// What is known of a request at once.
+pub enum Decided {
+    /// Everything.
+    Now(Page),
+    /// Everything but whether its token was used before: the memory that knows is on another machine.
+    AfterClaim(Waiting),
 }
 
 /// How the application serves it.
@@ -47,7 +57,7 @@ pub struct Served {
 }
 
 impl Served {
-    const fn plain(visitor: Visitor) -> Self {
+    pub(super) const fn plain(visitor: Visitor) -> Self {
         Self { visitor, cookie: None, clean: None }
     }
 }
@@ -61,7 +71,7 @@ const TOO_EARLY: Refusal = Refusal {
 
 /// Decides on a request for a page of `served`.
 #[must_use]
-pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &RequestHead, peer: Option<IpAddr>) -> Page {
+pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &RequestHead, peer: Option<IpAddr>) -> Decided {
     let now = env.clock.now();
     let site = &served.site;
     let path_and_query = head.uri.path_and_query().map_or("/", |both| both.as_str());
@@ -69,7 +79,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     let cookies = env.cookies.read_id(&head.headers, &site.cookie_key, site.cookie_life, now);
     let standing = Standing::new(site.consent, cookies.state.choice, site.honour_gpc && gpc(&head.headers));
     if let Some(identity) = known(standing, &cookies.state, head.uri.query()) {
-        return Page::Serve(Served::plain(visitor(Some(identity), standing)));
+        return Decided::Now(Page::Serve(Served::plain(visitor(Some(identity), standing))));
     }
     let mut facts = facts_beside(cookies, &head.method, path_and_query, &head.headers, &env.cookies);
     let client = || env.proxies.client_key(peer, &head.headers);
@@ -77,7 +87,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
         facts.is_bare_client = satellite.bare_clients.contains(client(), env.clock.uptime());
     }
     let request = Request { satellite, env, served, head, facts: &facts, standing, now };
-    match decide(&facts, site, circuit(satellite, &site.origin), now) {
+    let page = match decide(&facts, site, circuit(satellite, &site.origin), now) {
         Decision::Pass(reason, identity) => {
             if reason != Reason::Known {
                 request.tell(Step::Page, reason.code(), None);
@@ -87,14 +97,16 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
         Decision::Start(page) => {
             request.start(page, client).unwrap_or_else(|NoRandomness| request.serve_without("no_randomness"))
         }
-        Decision::Consume => request.consume(client),
+        Decision::Consume => return request.consume(client),
         Decision::Probe => request.probe(),
         Decision::MintProvisional => request.mint(Source::Provisional),
         Decision::MintMaster => request.mint(Source::Broker),
-    }
+    };
+    Decided::Now(page)
 }
 
-fn visitor(identity: Option<Identity>, standing: Standing) -> Visitor {
+/// What the application is told of a visitor.
+pub(super) fn visitor(identity: Option<Identity>, standing: Standing) -> Visitor {
     Visitor::new(identity.map(|identity| (identity.visitor, identity.source)), standing.as_str())
 }
 
@@ -147,51 +159,33 @@ impl Request<'_> {
     }
 
     /// Uses up a token, or whatever else stands in our parameter.
-    fn consume(&self, client: impl Fn() -> u128) -> Page {
+    fn consume(&self, client: impl Fn() -> u128) -> Decided {
         let state = &self.facts.cookies.state;
-        let outcome = match parameter(self.facts.query()) {
+        let checked = match parameter(self.facts.query()) {
             Parameter::Once(token) if !token.is_empty() && is_early_data(&self.head.headers) => {
-                return Page::Answer(TOO_EARLY.page());
+                return Decided::Now(Page::Answer(TOO_EARLY.page()));
             }
             Parameter::Once(token) => {
-                arrive(self.satellite, self.env, self.served, &self.head.headers, token, state, self.standing)
+                check(self.satellite, self.env, self.served, &self.head.headers, token, state, self.standing)
             }
             Parameter::Absent | Parameter::Repeated => Err(ArrivalRefusal::Repeated),
         };
-        let clean = without_parameter(self.facts.path_and_query).into_owned();
-        let page = PageUrl::on(&self.served.site.origin, &clean);
-        let (code, flow) = outcome.map_or_else(|refusal| (refusal.code(), None), |arrived| (arrived.code, arrived.flow));
-        self.tell(Step::Arrival, code, flow);
-        if state.hop_begun.is_some() {
-            self.satellite.departures.returned(client(), self.env.clock.uptime());
-            self.satellite.bare_clients.remove(client(), self.env.clock.uptime());
-        }
-        match (outcome, page) {
-            (Ok(arrived), Ok(page)) => {
-                let over = arrived.flow.and_then(|_| self.env.cookies.clear_hop());
-                let cookies = [self.set_id(&arrived.state), over].into_iter().flatten();
-                Page::Answer(redirect(Redirect::Clean, page.into_location(), cookies))
-            }
-            (Err(_), Ok(page)) if self.facts.keeps_cookies() => {
-                Page::Answer(redirect(Redirect::Clean, page.into_location(), None))
-            }
-            // The page itself. A browser without cookies would come round again and again (rule R3): leave it alone for a
-            // while, and find out whether it keeps any (rule S16).
-            (Err(_), _) => {
-                self.satellite.bare_clients.claim(client(), self.env.clock.uptime());
-                let probe = self
-                    .standing
-                    .basis()
-                    .and_then(|_| self.set_id(&SiteState::default()))
-                    .filter(|_| !self.facts.keeps_cookies());
-                let known = state.identity.filter(|_| self.standing.basis().is_some());
-                Page::Serve(Served { cookie: probe, clean: Some(clean), ..Served::plain(visitor(known, self.standing)) })
-            }
-            // No redirect can lead to this URL, but the token has been used up: the ID goes with the page.
-            (Ok(arrived), Err(_)) => {
-                let served = Served::plain(visitor(arrived.state.identity, self.standing));
-                Page::Serve(Served { cookie: self.set_id(&arrived.state), clean: Some(clean), ..served })
-            }
+        let landing = Landing {
+            clean: without_parameter(self.facts.path_and_query).into_owned(),
+            state: *state,
+            standing: self.standing,
+            keeps_cookies: self.facts.keeps_cookies(),
+            client: client(),
+            now: self.now,
+        };
+        let land = |landing: Landing, outcome| Decided::Now(landing.land(self.satellite, self.env, self.served, outcome));
+        let arriving = match checked {
+            Ok(arriving) => arriving,
+            Err(refusal) => return land(landing, Err(refusal)),
+        };
+        match arriving.claim(self.satellite, self.env) {
+            Claiming::Now(claim) => land(landing, arriving.finish(self.satellite, claim)),
+            Claiming::Soon(claim) => Decided::AfterClaim(Waiting { claim, arriving, landing }),
         }
     }
 

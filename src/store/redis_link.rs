@@ -52,7 +52,8 @@ impl Target {
     /// # Errors
     /// In words, when the settings cannot be used.
     pub(super) fn new(settings: &RedisSettings, connect_within: Duration) -> Result<Self, String> {
-        let nodes: Vec<_> = settings.nodes.iter().map(|node| info(node, settings)).collect::<RedisResult<_>>().map_err(describe)?;
+        let nodes: Vec<_> =
+            settings.nodes.iter().map(|node| info(node, settings)).collect::<RedisResult<_>>().map_err(describe)?;
         let certificates =
             settings.authorities.as_ref().map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) });
         if settings.cluster {

@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::recent_set::Claim;
-use super::redis_link::{Link, Target};
 pub use super::redis_link::{KEY_PREFIX, RedisSettings};
+use super::redis_link::{Link, Target};
 use super::replay::Claiming;
 
 /// How many claims wait for the thread, and how many it has under way. More are [`Claim::Full`].
