@@ -95,6 +95,7 @@ impl Company {
                 probe_interval: Duration::from_secs(1),
                 probe_timeout: Duration::from_secs(5),
             },
+            replay: None,
             limits: Limits { replay_entries: REPLAY_ENTRIES, workers: Some(1) },
             log_level: tracing::Level::INFO,
         };

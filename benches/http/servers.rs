@@ -6,6 +6,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
 use throughline::base::clock::{Clock as _, SystemClock};
 use throughline::store::recent_set::Claim;
+use throughline::store::replay::Replay;
 
 use crate::company::{Company, REPLAY_ENTRIES};
 
@@ -29,7 +30,8 @@ pub(crate) fn ours(port: u16) {
 /// Our server, its replay memory filled first.
 pub(crate) fn filled(port: u16) {
     let launch = Company::on(port).launch();
-    let (replay, uptime) = (&launch.node.satellite.replay, SystemClock::new().uptime());
+    let Replay::Here(replay) = &launch.node.satellite.replay else { unreachable!("no other is configured") };
+    let uptime = SystemClock::new().uptime();
     // Keys are digests, so any mixed bits do; a few more than fit, since they spread unevenly.
     let keys = (1..).map(|number: u128| number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
     let claimed =

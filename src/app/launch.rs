@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::base::clock::SystemClock;
 use crate::base::random::SystemRandom;
 use crate::broker::Broker;
-use crate::config::{Config, KeySource, Listen, Profile, TlsFiles};
+use crate::config::{Config, KeySource, Listen, Profile, SharedReplay, TlsFiles};
 use crate::domain::site::Role;
 use crate::http::client::Outbound;
 use crate::http::client_address::TrustedProxies;
@@ -25,7 +25,9 @@ use crate::http::{Env, ServedSite};
 use crate::satellite::Satellite;
 use crate::satellite::watch::Pace;
 use crate::store::live_keys::LiveKeys;
+use crate::store::redis_replay::{RedisReplay, RedisSettings};
 use crate::store::replay::Replay;
+use crate::token::claims::REPLAY_SPAN;
 
 use super::middleware::Throughline;
 use super::node::Node;
@@ -64,9 +66,9 @@ impl Launch {
     /// Joins the parts that a configuration names.
     ///
     /// # Errors
-    /// When a certificate authority in `ca_file` is none.
+    /// When a certificate authority in `ca_file` is none, or the system gives no thread.
     pub fn new(config: Config, observer: Arc<dyn Observer>) -> Result<Self, LaunchFailure> {
-        let Config { profile, listen, primary, broker, served, registered, outbound, limits, log_level: _ } = config;
+        let Config { profile, listen, primary, broker, served, registered, outbound, replay, limits, log_level: _ } = config;
         let whoami = broker.is_some_and(|broker| broker.whoami);
         let mut files = Vec::new();
         let mut sites = Vec::new();
@@ -88,7 +90,13 @@ impl Launch {
             observer,
             proxies: TrustedProxies(listen.trusted_proxies.clone()),
         };
-        let node = Arc::new(Node::new(env, Satellite::new(primary, Replay::here(limits.replay_entries)), broker, sites));
+        // The primary takes no tokens (rule B6): a node of the broker alone has nothing to remember.
+        let takes_tokens = sites.iter().any(|served| served.site.role == Role::Secondary);
+        let replay = match replay.filter(|_| takes_tokens) {
+            Some(shared) => shared_replay(shared, outbound.ca_file.as_deref())?,
+            None => Replay::here(limits.replay_entries),
+        };
+        let node = Arc::new(Node::new(env, Satellite::new(primary, replay), broker, sites));
         let extra = outbound.ca_file.as_deref().map_or(Ok(Vec::new()), |file| read_certificates(file))?;
         let pace = Pace { interval: outbound.probe_interval, timeout: outbound.probe_timeout };
         let outbound =
@@ -138,6 +146,14 @@ impl Launch {
     }
 }
 
+fn shared_replay(shared: SharedReplay, ca_file: Option<&Path>) -> Result<Replay, LaunchFailure> {
+    let SharedReplay { nodes, cluster, username, password, timeout } = shared;
+    let failed = |what: &dyn std::fmt::Display| LaunchFailure(format!("[replay] {what}"));
+    let authorities = ca_file.map(std::fs::read).transpose().map_err(|error| failed(&error))?;
+    let settings = RedisSettings { nodes, cluster, username, password, authorities, timeout, span: REPLAY_SPAN };
+    RedisReplay::start(settings).map(Replay::Shared).map_err(|error| failed(&error))
+}
+
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> LaunchFailure {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => "another process listens there; end it, or choose another port",
@@ -159,7 +175,7 @@ fn server_tls(files: &TlsFiles) -> Result<rustls::ServerConfig, LaunchFailure> {
     config.map_err(|error| LaunchFailure(format!("{}: cannot be used ({error})", files.certificate.display())))
 }
 
-fn read_certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
+fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
     let failed =
         |error: rustls::pki_types::pem::Error| LaunchFailure(format!("{}: no certificates in PEM ({error})", file.display()));
     CertificateDer::pem_file_iter(file).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)

@@ -47,6 +47,10 @@ pub fn run(
     for registered in config.registered.iter().filter(|site| elsewhere(&site.origin)) {
         writeln!(out, "ok  {}: secondary, served elsewhere", registered.origin)?;
     }
+    if let Some(replay) = &config.replay {
+        let kind = if replay.cluster { "cluster" } else { "server" };
+        writeln!(out, "ok  used tokens: remembered by the {kind} at {} (not asked)", replay.nodes.join(", "))?;
+    }
     Ok(())
 }
 

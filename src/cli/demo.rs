@@ -125,6 +125,7 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
             // A laptop that is busy with a browser is no broker that is down.
             probe_timeout: Duration::from_secs(2),
         },
+        replay: None,
         limits: Limits { replay_entries: 100_000, workers: None },
         log_level: tracing::Level::INFO,
     })

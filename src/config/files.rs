@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::base::secret::SiteSecret;
 use crate::token::keyfile::{read_key_file, read_secret_file};
 
@@ -63,17 +65,30 @@ impl<'a> Files<'a> {
 
     /// The secret in an environment variable.
     pub(super) fn secret_env(&self, name: &str) -> Result<SiteSecret, String> {
-        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if SiteSecret::parse(name).is_some() || !letters || name.is_empty() {
-            // Not repeated: it may be the secret itself.
-            return Err("what stands here is no name of an environment variable; write one such as \"SHOP_SECRET\"".into());
-        }
-        let value = (self.env)(name).map(zeroize::Zeroizing::new);
-        let value =
-            value.ok_or_else(|| format!("the environment variable {name} is not set, or not UTF-8; set it before the start"))?;
+        let value = self.variable(name, "SHOP_SECRET")?;
         let secret =
             SiteSecret::parse(&value).ok_or_else(|| format!("the environment variable {name} holds no secret: {MAKE_SECRET}"))?;
         self.once(&format!("variable {name}")).map(|()| secret)
+    }
+
+    /// Another server's password, in an environment variable.
+    pub(super) fn password_env(&self, name: &str) -> Result<Zeroizing<String>, String> {
+        let password = self.variable(name, "REDIS_PASSWORD")?;
+        if password.is_empty() {
+            return Err(format!("the environment variable {name} is empty; set it before the start"));
+        }
+        Ok(password)
+    }
+
+    fn variable(&self, name: &str, such_as: &str) -> Result<Zeroizing<String>, String> {
+        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if SiteSecret::parse(name).is_some() || !letters || name.is_empty() {
+            // Not repeated: it may be the secret itself.
+            return Err(format!("what stands here is no name of an environment variable; write one such as \"{such_as}\""));
+        }
+        (self.env)(name)
+            .map(Zeroizing::new)
+            .ok_or_else(|| format!("the environment variable {name} is not set, or not UTF-8; set it before the start"))
     }
 
     /// The signing keys in a file.

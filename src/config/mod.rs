@@ -11,6 +11,7 @@ mod notes;
 mod origins;
 mod process;
 mod reader;
+mod replay;
 mod report;
 mod served;
 mod sites;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::de::DeTable;
+use zeroize::Zeroizing;
 
 use crate::base::origin::Origin;
 pub use crate::domain::site::RegisteredSite;
@@ -85,6 +87,8 @@ pub struct Config {
     pub registered: Vec<RegisteredSite>,
     /// How it reaches others.
     pub outbound: Outbound,
+    /// Where used tokens are remembered together with other nodes; in this process alone without (rule T7).
+    pub replay: Option<SharedReplay>,
     /// How much it may use.
     pub limits: Limits,
     /// What it logs.
@@ -161,10 +165,25 @@ pub struct Outbound {
     pub probe_timeout: Duration,
 }
 
+/// The Redis or Valkey that many nodes share as their replay memory. Nothing has been connected to it.
+#[derive(Debug, Clone)]
+pub struct SharedReplay {
+    /// Its address as a URL without credentials; of a cluster, those of some nodes. At least one.
+    pub nodes: Vec<String>,
+    /// Whether the nodes are of a cluster.
+    pub cluster: bool,
+    /// The user, where it is not the default one.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Zeroizing<String>>,
+    /// How long a page waits for it at most.
+    pub timeout: Duration,
+}
+
 /// How much the process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How many used tokens it remembers (rule T7).
+    /// How many used tokens it remembers, where it remembers them itself (rule T7).
     pub replay_entries: usize,
     /// Threads that serve requests; the machine's own number without.
     pub workers: Option<usize>,
@@ -220,10 +239,11 @@ fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option
     let profile = process::profile(&mut document);
     let listen = process::listen(document.table("listen", "[listen]"), files);
     let outbound = process::outbound(document.table("outbound", "[outbound]"), files);
+    let replay = replay::replay(document.table("replay", "[replay]"), files);
     let limits = process::limits(document.table("limits", "[limits]"));
     let log_level = process::log_level(document.table("log", "[log]"));
     let sites = sites::read(&mut document, profile, files, notes);
     document.finish();
     let sites::Sites { primary, broker, served, registered } = sites;
-    Some(Config { profile: profile?, listen, primary: primary?, broker, served, registered, outbound, limits, log_level })
+    Some(Config { profile: profile?, listen, primary: primary?, broker, served, registered, outbound, replay, limits, log_level })
 }

@@ -6,8 +6,8 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult, TlsCertificates,
-    Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult,
+    TlsCertificates, Value,
 };
 use zeroize::Zeroizing;
 
@@ -68,7 +68,8 @@ impl Target {
             return Ok(Self::Cluster(builder.build().map_err(describe)?));
         }
         let node = nodes.into_iter().next().ok_or("no node is named")?;
-        let client = match certificates.filter(|_| settings.nodes[0].starts_with("rediss:")) {
+        let is_secure = matches!(node.addr(), ConnectionAddr::TcpTls { .. });
+        let client = match certificates.filter(|_| is_secure) {
             Some(certificates) => Client::build_with_tls(node, certificates),
             None => Client::open(node),
         };

@@ -43,6 +43,12 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     );
     assert_eq!((config.limits.replay_entries, config.limits.workers), (1000, Some(2)));
     assert_eq!(config.log_level, tracing::Level::DEBUG);
+    assert!(!format!("{:?}", config.replay).contains("hunter2"));
+    let replay = config.replay.unwrap();
+    assert_eq!(replay.nodes, ["rediss://10.0.0.1:6379", "rediss://cache.internal"]);
+    assert_eq!((replay.cluster, replay.username.as_deref()), (true, Some("throughline")));
+    assert_eq!(replay.password.as_ref().map(|password| password.as_str()), Some("hunter2"));
+    assert_eq!(replay.timeout, Duration::from_millis(50));
 }
 
 #[test]
@@ -96,12 +102,51 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         (39, "a.example: \"b.example\" is not an IP address"),
         (40, "probe_timeout_ms is 1; write a whole number from 50 to 10000"),
         (43, "level: a number instead of a text in quotes"),
+        (46, "nodes: a user and a password do not belong here; write username and password_env"),
+        (46, "nodes: what stands here is no address of a Redis; write one such as"),
+        (47, "nodes: redis://10.0.0.1 is there twice"),
+        (48, "nodes: what follows the port is the number of a database"),
+        (48, "nodes: take out what begins with ?"),
+        (49, "nodes: redis://10.0.0.6:6379 stands beside redis://10.0.0.1; write one, or cluster = true"),
+        (51, "password_env: the environment variable EMPTY_PASSWORD is empty"),
+        (52, "timeout_ms is 5; write a whole number from 10 to 2000"),
+        (53, "unknown key \"replay_entries\" in [replay]; \"replay_entries\" belongs in [limits]"),
     ];
     let found = lines(&report);
     for (line, what) in expected {
         assert!(found.iter().any(|(at, said)| *at == Some(line) && said.starts_with(what)), "line {line}: {what}\nin\n{report}");
     }
     assert_eq!(found.len(), expected.len(), "{report}");
+    assert!(!report.to_string().contains("hunter2"), "{report}");
+}
+
+#[test]
+fn what_a_shared_replay_memory_needs() {
+    let world = World::new();
+    let good = GOOD.split("[replay]").next().unwrap();
+    let read = |lines: &str| world.read(&format!("{good}[replay]\n{lines}\n"));
+    for (lines, expected) in [
+        ("", "[replay] has no nodes; write nodes = "),
+        ("nodes = []", "nodes is empty; write one"),
+        ("nodes = [\"redis://a\"]\nusername = \"x\"", "[replay] has no password_env; write it beside username"),
+        ("nodes = [\"redis://a\"]\nusername = \"\"\npassword_env = \"REDIS_PASSWORD\"", "username: is empty"),
+        ("nodes = [\"redis://a\"]\npassword_env = \"hunter2!\"", "password_env: what stands here is no name"),
+        ("nodes = [\"redis://a\"]\npassword = \"hunter2\"", "unknown key \"password\" in [replay]; did you mean"),
+        ("nodes = [\"redis://a/1\"]\ncluster = true", "nodes: a cluster has one database only"),
+        ("nodes = [\"redis://a\", \"rediss://b\"]\ncluster = true", "nodes: rediss://b is with TLS or without"),
+        ("nodes = [\"redis://\"]", "nodes: what stands here is no address"),
+        ("nodes = [\"http://a\"]", "nodes: what stands here is no address"),
+    ] {
+        let report = read(lines).expect_err(lines);
+        assert!(report.mistakes().len() == 1 && report.to_string().contains(expected), "{lines}: {report}");
+        assert!(!report.to_string().contains("hunter2"), "{report}");
+    }
+    for node in ["redis://a", "rediss://a:6380", "valkey://[::1]:6379", "valkeys://a.example/15"] {
+        let replay = read(&format!("nodes = [\"{node}\"]")).unwrap_or_else(|report| panic!("{node}: {report}")).replay.unwrap();
+        assert_eq!((replay.nodes, replay.cluster, replay.password), (vec![node.to_owned()], false, None));
+        assert_eq!(replay.timeout, Duration::from_millis(100));
+    }
+    assert!(world.read(good).unwrap().replay.is_none());
 }
 
 #[test]

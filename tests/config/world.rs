@@ -56,7 +56,8 @@ impl World {
 pub(crate) fn env(name: &str) -> Option<String> {
     match name {
         "SHOP_SECRET" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".into()),
-        "BAD_SECRET" => Some("hunter2".into()),
+        "BAD_SECRET" | "REDIS_PASSWORD" => Some("hunter2".into()),
+        "EMPTY_PASSWORD" => Some(String::new()),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use throughline::base::clock::{Clock as _, ManualClock, SystemClock};
 use throughline::satellite::Satellite;
+use throughline::store::replay::Replay;
 
 use crate::arrival::up_to_the_token;
 use crate::support::browser::Browser;
@@ -41,9 +42,9 @@ fn t7_a_full_replay_memory_refuses_tokens_and_serves_pages() {
     let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
     let company = Company::echoing_with(Setup::default(), |node| {
         node.env.clock = Arc::clone(&clock) as _;
-        node.satellite = Arc::new(Satellite::new(node.satellite.primary.clone(), 1));
+        node.satellite = Arc::new(Satellite::new(node.satellite.primary.clone(), Replay::here(1)));
     });
-    let replay = &company.node().satellite.replay;
+    let Replay::Here(replay) = &company.node().satellite.replay else { panic!("it was replaced") };
     // Room for one in each shard, and then for none.
     for key in 0..64_u128 {
         replay.claim(key << 64, clock.uptime());
