@@ -101,7 +101,7 @@ fn expected(before: &Properties, body: &Value) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_change_is_made_whole_or_not_at_all(before in records(), body in bodies()) {
