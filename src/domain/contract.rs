@@ -82,3 +82,32 @@ pub const COOKIE_DAYS_DEFAULT: u64 = 395;
 
 /// The longest life that browsers give a cookie.
 pub const COOKIE_DAYS_MAX: u64 = 400;
+
+/// The longest key of a super property, in octets. 128 is more than any library's own keys need.
+pub const PROPERTY_KEY_LENGTH_MAX: usize = 128;
+
+/// The longest value of a super property, in octets of JSON without white space. A property is a word or a number about the
+/// visitor, not a document: it travels with every event of every library.
+pub const PROPERTY_VALUE_LENGTH_MAX: usize = 1024;
+
+/// How deep the value of a super property may be nested: a scalar is 1, a list of scalars 2.
+pub const PROPERTY_DEPTH_MAX: usize = 4;
+
+/// The most super properties that one visitor may have.
+pub const PROPERTIES_MAX: usize = 100;
+
+/// The most that all super properties of one visitor may take, in octets of JSON without white space.
+pub const PROPERTIES_LENGTH_MAX: usize = 16_384;
+
+/// The longest referrer that is kept of a first visit, in octets. A longer one is thrown away, not cut: half an address
+/// leads elsewhere.
+pub const REFERRER_LENGTH_MAX: usize = 2048;
+
+/// The longest path that is kept of the page of a first visit, in octets.
+pub const LANDING_PATH_LENGTH_MAX: usize = 512;
+
+/// The longest segment that is kept of that path, in octets: what is longer is rather a token than a name.
+pub const LANDING_SEGMENT_LENGTH_MAX: usize = 64;
+
+/// The longest value that is kept of a campaign parameter, in octets.
+pub const CAMPAIGN_VALUE_LENGTH_MAX: usize = 256;

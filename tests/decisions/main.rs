@@ -5,6 +5,7 @@
 mod arrival;
 mod common;
 mod consent;
+mod first_touch;
 mod hop_query;
 mod hop_rules;
 mod journeys;
@@ -13,5 +14,6 @@ mod oracle;
 mod order;
 mod parameter;
 mod primary_and_provisional;
+mod properties;
 mod site_cookie;
 mod urls;
