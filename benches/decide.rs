@@ -1,16 +1,17 @@
 //! The parts of a request, one by one, without a server: the decision on a page must take less than 2 us.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use criterion::{Criterion, criterion_group, criterion_main};
 
-use throughline::base::clock::UnixSeconds;
+use throughline::base::clock::{SystemClock, UnixSeconds};
 use throughline::base::id::VisitorId;
 use throughline::base::origin::Origin;
-use throughline::base::random::CountingRandom;
+use throughline::base::random::{CountingRandom, SystemRandom};
 use throughline::base::secret::SiteSecret;
 use throughline::domain::breaker::Circuit;
 use throughline::domain::consent::ConsentPolicy;
@@ -18,8 +19,12 @@ use throughline::domain::decision::decide;
 use throughline::domain::site::{Role, Site, SkipList};
 use throughline::domain::site_cookie::{Identity, SiteState, Source, read};
 use throughline::domain::url::PageUrl;
+use throughline::http::Env;
+use throughline::http::client_address::TrustedProxies;
 use throughline::http::cookies::CookieJar;
+use throughline::http::event::Log;
 use throughline::http::facts::facts;
+use throughline::store::revoked_ids::RevokedIds;
 use throughline::token::claims::{FlowSecret, TOKEN_LIFE_MAX, TokenId};
 use throughline::token::key::SigningKey;
 use throughline::token::mint::{Statement, bounce_token};
@@ -38,8 +43,8 @@ fn visitor() -> VisitorId {
 }
 
 fn shop() -> Site {
-    let (cookie_key, hop_key) =
-        Site::keys(Role::Secondary, &SiteSecret::generate(&CountingRandom::default()).expect("randomness"));
+    let secret = SiteSecret::generate(&CountingRandom::default()).expect("randomness");
+    let (cookie_key, hop_key) = Site::keys(Role::Secondary, &secret);
     Site {
         origin: origin("https://shop.example"),
         role: Role::Secondary,
@@ -50,6 +55,7 @@ fn shop() -> Site {
         cookie_life: LIFE,
         cookie_key,
         hop_key,
+        api_key: secret.api_key(),
     }
 }
 
@@ -77,6 +83,14 @@ fn headers(cookie: &str) -> HeaderMap {
 
 fn decisions(criterion: &mut Criterion) {
     let site = shop();
+    let env = Env {
+        clock: Arc::new(SystemClock::new()),
+        random: Arc::new(SystemRandom::new()),
+        cookies: CookieJar::PRODUCTION,
+        observer: Arc::new(Log),
+        proxies: TrustedProxies(Vec::new()),
+        revoked: Arc::new(RevokedIds::default()),
+    };
     let value = known().write(&site.cookie_key);
     for (name, cookie) in
         [("decide: known", format!("_ga=GA1.1.1; __Host-throughline={value}")), ("decide: start", "_ga=GA1.1.1".into())]
@@ -84,7 +98,7 @@ fn decisions(criterion: &mut Criterion) {
         let headers = headers(&cookie);
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let facts = facts(&Method::GET, black_box(PAGE), black_box(&headers), &CookieJar::PRODUCTION, &site, NOW);
+                let facts = facts(&Method::GET, black_box(PAGE), black_box(&headers), &env, &site, NOW);
                 decide(&facts, &site, Circuit::Closed, NOW)
             });
         });

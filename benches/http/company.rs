@@ -10,7 +10,9 @@ use throughline::base::id::VisitorId;
 use throughline::base::origin::Origin;
 use throughline::base::random::{Random as _, SystemRandom};
 use throughline::base::secret::SiteSecret;
-use throughline::config::{BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, RegisteredSite, ServedSite};
+use throughline::config::{
+    BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, RegisteredSite, ServedSite, StoreConfig,
+};
 use throughline::domain::consent::{Basis, Choice, ConsentPolicy};
 use throughline::domain::contract::COOKIE_DAYS_DEFAULT;
 use throughline::domain::hop_request::HopRequest;
@@ -45,8 +47,12 @@ impl Company {
         Self { brand: origin("brand"), shop: origin("shop"), port }
     }
 
+    fn secret(which: u8) -> SiteSecret {
+        SiteSecret::parse(&base64url(&[which; 32])).expect("32 octets")
+    }
+
     fn site(origin: &Origin, role: Role, which: u8) -> Site {
-        let secret = SiteSecret::parse(&base64url(&[which; 32])).expect("32 octets");
+        let secret = Self::secret(which);
         let (cookie_key, hop_key) = Site::keys(role, &secret);
         Site {
             origin: origin.clone(),
@@ -58,6 +64,7 @@ impl Company {
             cookie_life: Duration::from_secs(COOKIE_DAYS_DEFAULT * 86_400),
             cookie_key,
             hop_key,
+            api_key: secret.api_key(),
         }
     }
 
@@ -81,7 +88,7 @@ impl Company {
             ServedSite { site, keys: KeySource::Fixed(KeySet::new(vec![key])), files: None }
         };
         let shop = self.shop_site();
-        let registered = RegisteredSite { origin: self.shop.clone(), hop_key: shop.hop_key.clone(), legacy_browsers: false };
+        let registered = RegisteredSite::new(self.shop.clone(), &Self::secret(SHOP), false);
         let config = Config {
             profile: Profile::Localhost,
             listen: Listen { addresses: vec![([127, 0, 0, 1], self.port).into()], tls: None, trusted_proxies: Vec::new() },
@@ -89,11 +96,13 @@ impl Company {
             broker: Some(BrokerConfig { whoami: false }),
             served: vec![served(self.brand_site(), BRAND), served(shop, SHOP)],
             registered: vec![registered],
+            store: Some(StoreConfig::memory()),
             outbound: Outbound {
                 ca_file: None,
                 resolve: std::collections::HashMap::new(),
                 probe_interval: Duration::from_secs(1),
                 probe_timeout: Duration::from_secs(5),
+                revocation_interval: Duration::from_secs(5),
             },
             replay: None,
             limits: Limits { replay_entries: REPLAY_ENTRIES, workers: Some(1) },

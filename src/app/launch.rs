@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use actix_files::Files;
 use actix_web::http::StatusCode;
+use actix_web::rt::spawn;
 use actix_web::{App, HttpResponse, HttpServer, guard, web};
+use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::base::clock::SystemClock;
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::random::SystemRandom;
 use crate::broker::Broker;
 use crate::config::{Config, KeySource, Listen, Profile, SharedReplay, TlsFiles};
+use crate::domain::siblings::Siblings;
 use crate::domain::site::Role;
 use crate::http::client::Outbound;
 use crate::http::client_address::TrustedProxies;
@@ -27,10 +30,13 @@ use crate::satellite::watch::Pace;
 use crate::store::live_keys::LiveKeys;
 use crate::store::redis_replay::{RedisReplay, RedisSettings};
 use crate::store::replay::Replay;
+use crate::store::revoked_ids::RevokedIds;
+use crate::store::visitors::VisitorStore;
 use crate::token::claims::REPLAY_SPAN;
 
 use super::middleware::Throughline;
 use super::node::Node;
+use super::recording::{Recording, Surroundings, Task, prepare};
 
 /// A client that takes longer over its request's head is hung up on (rule A5).
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
@@ -41,6 +47,12 @@ const SHUTDOWN_SECONDS: u64 = 30;
 /// Why a server that was configured well does not start.
 #[derive(Debug)]
 pub struct LaunchFailure(String);
+
+impl LaunchFailure {
+    pub(super) const fn new(what: String) -> Self {
+        Self(what)
+    }
+}
 
 impl std::fmt::Display for LaunchFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -60,6 +72,8 @@ pub struct Launch {
     workers: Option<usize>,
     outbound: Outbound,
     pace: Pace,
+    visitors: Option<Arc<dyn VisitorStore>>,
+    tasks: Vec<Task>,
 }
 
 impl Launch {
@@ -68,7 +82,8 @@ impl Launch {
     /// # Errors
     /// When a certificate authority in `ca_file` is none, or the system gives no thread.
     pub fn new(config: Config, observer: Arc<dyn Observer>) -> Result<Self, LaunchFailure> {
-        let Config { profile, listen, primary, broker, served, registered, outbound, replay, limits, log_level: _ } = config;
+        let Config { profile, listen, primary, broker, served, registered, store, outbound, replay, limits, log_level: _ } =
+            config;
         let whoami = broker.is_some_and(|broker| broker.whoami);
         let mut files = Vec::new();
         let mut sites = Vec::new();
@@ -82,9 +97,36 @@ impl Launch {
             sites.push(Arc::new(ServedSite { site, keys, same_site }));
         }
         let primary_here = sites.iter().find(|served| served.site.role == Role::Primary).cloned();
-        let broker = broker.zip(primary_here).map(|(broker, primary)| Broker::new(primary, broker.whoami, registered));
+        let extra = outbound.ca_file.as_deref().map_or(Ok(Vec::new()), |file| read_certificates(file))?;
+        let pace = Pace {
+            interval: outbound.probe_interval,
+            timeout: outbound.probe_timeout,
+            revocations: outbound.revocation_interval,
+        };
+        let outbound_files = outbound.ca_file;
+        let outbound =
+            Outbound::new(outbound.resolve, extra).map_err(|error| LaunchFailure(format!("[outbound] ca_file: {error}")))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let revoked = Arc::new(RevokedIds::default());
+        let siblings = Arc::new(ArcSwap::from_pointee(Siblings::none(&primary)));
+        let recording = match &store {
+            Some(store) => {
+                let (siblings, revoked, clock) = (&siblings, &revoked, &clock);
+                let around = Surroundings { siblings, revoked, clock, primary: &primary, registered: &registered };
+                Recording::here(store, &around)
+            }
+            None => Recording::there(&primary, &outbound, &sites),
+        };
+        let Recording { records, keeper, store: visitors, tasks } = recording;
+        let broker = match (broker, primary_here, &keeper, &store) {
+            (Some(broker), Some(primary), Some(keeper), Some(store)) => {
+                Some(Broker::new(primary, broker.whoami, registered, Arc::clone(keeper), store.hop_wait))
+            }
+            _ => None,
+        };
         let env = Env {
-            clock: Arc::new(SystemClock::new()),
+            clock,
+            revoked,
             random: Arc::new(SystemRandom::new()),
             cookies: if profile == Profile::Localhost { CookieJar::LOCALHOST } else { CookieJar::PRODUCTION },
             observer,
@@ -93,15 +135,12 @@ impl Launch {
         // The primary takes no tokens (rule B6): a node of the broker alone has nothing to remember.
         let takes_tokens = sites.iter().any(|served| served.site.role == Role::Secondary);
         let replay = match replay.filter(|_| takes_tokens) {
-            Some(shared) => shared_replay(shared, outbound.ca_file.as_deref())?,
+            Some(shared) => shared_replay(shared, outbound_files.as_deref())?,
             None => Replay::here(limits.replay_entries),
         };
-        let node = Arc::new(Node::new(env, Satellite::new(primary, replay), broker, sites));
-        let extra = outbound.ca_file.as_deref().map_or(Ok(Vec::new()), |file| read_certificates(file))?;
-        let pace = Pace { interval: outbound.probe_interval, timeout: outbound.probe_timeout };
-        let outbound =
-            Outbound::new(outbound.resolve, extra).map_err(|error| LaunchFailure(format!("[outbound] ca_file: {error}")))?;
-        Ok(Self { node, files, listen, workers: limits.workers, outbound, pace })
+        let satellite = Satellite::new(primary, replay, siblings, records, keeper);
+        let node = Arc::new(Node::new(env, satellite, broker, sites));
+        Ok(Self { visitors, tasks, node, files, listen, workers: limits.workers, outbound, pace })
     }
 
     /// Serves until a signal ends it: SIGTERM drops no request, SIGINT does not wait. `pages` adds what
@@ -114,7 +153,11 @@ impl Launch {
         pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
         ready: impl FnOnce(&[SocketAddr]),
     ) -> Result<(), LaunchFailure> {
-        let Self { node, files: _, listen, workers, outbound, pace } = self;
+        let Self { node, files: _, listen, workers, outbound, pace, visitors, tasks } = self;
+        if let Some(visitors) = &visitors {
+            prepare(&**visitors).await?;
+        }
+        tasks.into_iter().for_each(|task| drop(spawn(task())));
         let for_workers = Arc::clone(&node);
         let mut server =
             HttpServer::new(move || App::new().wrap(Throughline::new(Arc::clone(&for_workers))).configure(pages.clone()))
@@ -142,7 +185,9 @@ impl Launch {
             .map_err(|error| LaunchFailure(format!("cannot wait for signals: {error}")))?;
         node.spawn_watches(&outbound, pace);
         ready(&addresses);
-        running.await.map_err(|error| LaunchFailure(format!("the server ended: {error}")))
+        running.await.map_err(|error| LaunchFailure(format!("the server ended: {error}")))?;
+        node.finish_writing().await;
+        Ok(())
     }
 }
 

@@ -34,9 +34,10 @@ use actix_web::rt::time::timeout;
 use actix_web::{Error, FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse, web};
 use pin_project_lite::pin_project;
 
+use crate::broker::api::Asked;
 use crate::domain::contract;
 use crate::http::ServedSite;
-use crate::http::answer::Refusal;
+use crate::http::answer::{Answer, Refusal};
 use crate::http::visitor::Visitor;
 use crate::satellite::page::{Decided, Page, Served};
 
@@ -105,14 +106,21 @@ impl<S> Wrapped<S> {
         let Some(served) = self.node.site(request.head()) else { return Way::page(self.service.call(request)) };
         let method = request.method();
         match self.node.endpoint(served.site.role, method, request.path()) {
-            Some(Endpoint::Get(endpoint)) => {
-                let answer = self.node.get(endpoint, served, request.request());
-                Way::ready(request, answer)
-            }
+            Some(Endpoint::Get(endpoint)) => match self.node.get(endpoint, served, request.request()) {
+                Answer::Now(answer) => Way::ready(request, answer),
+                Answer::Later(answer) => {
+                    let answer = async move { Ok(request.into_response(answer.await).map_into_right_body()) };
+                    Way::Later { answer: Box::pin(answer) }
+                }
+            },
             Some(Endpoint::Post(endpoint)) => {
                 let (request, payload) = request.into_parts();
                 let answer = post(Arc::clone(&self.node), Arc::clone(served), endpoint, request, payload);
                 Way::Later { answer: Box::pin(answer) }
+            }
+            Some(Endpoint::Api) => {
+                let (request, payload) = request.into_parts();
+                Way::Later { answer: Box::pin(api(Arc::clone(&self.node), request, payload)) }
             }
             Some(Endpoint::WrongMethod(allowed)) => Way::ready(request, Node::refuse(Some(allowed))),
             Some(Endpoint::Unknown) => Way::ready(request, Node::refuse(None)),
@@ -123,7 +131,7 @@ impl<S> Wrapped<S> {
                     Decided::AfterClaim(waiting) => {
                         let (node, served, service) = (Arc::clone(&self.node), Arc::clone(served), Rc::clone(&self.service));
                         let answer = async move {
-                            let page = node.after_claim(&served, waiting).await;
+                            let page = node.after_claim(&served, *waiting).await;
                             go_on(&*service, request, page).await
                         };
                         Way::Later { answer: Box::pin(answer) }
@@ -159,20 +167,44 @@ async fn post<B>(
     request: HttpRequest,
     mut payload: Payload,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let payload = web::Payload::from_request(&request, &mut payload).await?;
-    let body = timeout(BODY_TIME_MAX, payload.to_bytes_limited(contract::BODY_LENGTH_MAX)).await;
-    let answer = match body {
-        Ok(Ok(Ok(body))) => node.post(endpoint, &served, request.head(), &body).await,
-        Ok(Err(_)) => TOO_LARGE.json(),
-        Ok(Ok(Err(_))) | Err(_) => CUT_OFF.json(),
+    let answer = match body(&request, &mut payload, endpoint.body_length_max(), &TOO_LARGE).await? {
+        Ok(body) => node.post(endpoint, &served, request.head(), &body).await,
+        Err(refusal) => refusal.json(),
     };
     Ok(ServiceResponse::new(request, answer).map_into_right_body())
+}
+
+/// The same for the server-to-server API.
+async fn api<B>(node: Arc<Node>, request: HttpRequest, mut payload: Payload) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let asked = Asked::new(request.method(), request.path(), request.query_string(), request.headers());
+    let answer = match body(&request, &mut payload, contract::API_BODY_LENGTH_MAX, &TOO_LARGE_FOR_API).await? {
+        Ok(body) => node.api(asked, body).await,
+        Err(refusal) => refusal.json(),
+    };
+    Ok(ServiceResponse::new(request, answer).map_into_right_body())
+}
+
+async fn body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    length_max: usize,
+    too_large: &'static Refusal,
+) -> Result<Result<web::Bytes, &'static Refusal>, Error> {
+    let payload = web::Payload::from_request(request, payload).await?;
+    Ok(match timeout(BODY_TIME_MAX, payload.to_bytes_limited(length_max)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Err(_)) => Err(too_large),
+        Ok(Ok(Err(_))) | Err(_) => Err(&CUT_OFF),
+    })
 }
 
 /// How long a client may take over a small body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
-const TOO_LARGE: Refusal = Refusal { status: 413, code: "too_large", advice: "Send at most 4,096 octets." };
+const TOO_LARGE: Refusal =
+    Refusal { status: 413, code: "too_large", advice: "Send at most 4,096 octets; properties, at most 32,768." };
+
+const TOO_LARGE_FOR_API: Refusal = Refusal { status: 413, code: "too_large", advice: "Send at most 1,048,576 octets." };
 
 const CUT_OFF: Refusal = Refusal { status: 400, code: "cut_off", advice: "The body did not arrive whole; send it again." };
 

@@ -5,3 +5,4 @@ pub mod ending;
 pub mod launch;
 pub mod middleware;
 pub mod node;
+pub mod recording;

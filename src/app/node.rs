@@ -9,23 +9,28 @@ use actix_web::dev::RequestHead;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::broker::Broker;
-use crate::domain::contract::{PREFIX, path};
-use crate::domain::documents::Health;
+use crate::broker::{Broker, api};
+use crate::domain::contract::{BODY_LENGTH_MAX, PREFIX, PROPERTY_CHANGE_LENGTH_MAX, path};
+use crate::domain::documents::{Health, StoreHealth};
 use crate::domain::site::Role;
-use crate::http::answer::{Refusal, json, public_json};
+use crate::http::answer::{Answer, Refusal, json, public_json};
 use crate::http::client::Outbound;
 use crate::http::{Env, ServedSite};
+use crate::satellite::deliver::deliver;
 use crate::satellite::landing::Waiting;
 use crate::satellite::page::{Decided, Page, page};
-use crate::satellite::watch::{Pace, watch_health, watch_siblings};
+use crate::satellite::watch::{Pace, watch_health, watch_revocations, watch_siblings};
 use crate::satellite::{Satellite, choice, exchange, go, me};
+use crate::store::record_writer::WriterState;
 use crate::token::keyset::JWKS_MAX_AGE;
 
 use super::ending::Ending;
 
 /// How often a changed key file is noticed.
 const KEY_FILE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a process that ends waits for its last writes and reports.
+const WRITING_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What one process is: the sites that it serves, and the broker, if the primary is among them.
 pub struct Node {
@@ -47,6 +52,8 @@ pub enum Endpoint {
     Get(GetEndpoint),
     /// Reads a small body too.
     Post(PostEndpoint),
+    /// The server-to-server API: any method, a larger body.
+    Api,
     /// Known, but not with this method; the methods that it has.
     WrongMethod(&'static str),
     /// Below our prefix, and nothing.
@@ -74,6 +81,18 @@ pub enum PostEndpoint {
     Exchange,
     Consent,
     Forget,
+    Remember,
+}
+
+impl PostEndpoint {
+    /// The longest body that it reads, in octets.
+    #[must_use]
+    pub const fn body_length_max(self) -> usize {
+        match self {
+            Self::Remember => PROPERTY_CHANGE_LENGTH_MAX,
+            Self::Exchange | Self::Consent | Self::Forget => BODY_LENGTH_MAX,
+        }
+    }
 }
 
 const NOT_FOUND: Refusal =
@@ -123,8 +142,13 @@ impl Node {
             path::METADATA if is_broker => get(G::Metadata),
             path::HOP if is_broker => get(G::Hop),
             path::WHOAMI if is_broker => get(G::Whoami),
+            api if is_broker && api.starts_with(path::API) => Endpoint::Api,
             path::JWKS => get(G::Jwks),
-            path::ME => get(G::Me),
+            path::ME => match *method {
+                Method::POST => Endpoint::Post(P::Remember),
+                Method::GET | Method::HEAD => Endpoint::Get(G::Me),
+                _ => Endpoint::WrongMethod("GET, HEAD, POST"),
+            },
             path::HEALTH => get(G::Health),
             path::GO => get(G::Go),
             path::EXCHANGE if role == Role::Secondary => match *method {
@@ -142,9 +166,10 @@ impl Node {
 
     /// Answers an endpoint that needs no body.
     #[must_use]
-    pub fn get(&self, endpoint: GetEndpoint, served: &ServedSite, request: &HttpRequest) -> HttpResponse {
-        match (endpoint, &self.broker) {
-            (GetEndpoint::Hop, Some(broker)) => crate::broker::hop::hop(broker, &self.env, request),
+    pub fn get(&self, endpoint: GetEndpoint, served: &ServedSite, request: &HttpRequest) -> Answer {
+        let answer = match (endpoint, &self.broker) {
+            (GetEndpoint::Hop, Some(broker)) => return crate::broker::hop::hop(broker, &self.env, request),
+            (GetEndpoint::Me, _) => return me::me(&self.satellite, &self.env, served, request),
             (GetEndpoint::Whoami, Some(broker)) => crate::broker::whoami::whoami(broker, &self.env, request),
             (GetEndpoint::Metadata, Some(broker)) => crate::broker::metadata::metadata(broker),
             (GetEndpoint::Hop | GetEndpoint::Whoami | GetEndpoint::Metadata, None) => NOT_FOUND.page(),
@@ -152,19 +177,28 @@ impl Node {
                 let keys = served.keys.load();
                 public_json("application/jwk-set+json", JWKS_MAX_AGE, keys.jwks(self.env.clock.now()))
             }
-            (GetEndpoint::Me, _) => me::me(&self.env, served, request),
             (GetEndpoint::Health, _) => self.health(served),
             (GetEndpoint::Go, _) => go::go(&self.satellite, &self.env, served, request),
             (GetEndpoint::BeginExchange, _) => exchange::begin(&self.satellite, &self.env, served, request),
-        }
+        };
+        Answer::Now(answer)
     }
 
     /// Answers an endpoint whose body has been read.
     pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &web::Bytes) -> HttpResponse {
         match endpoint {
             PostEndpoint::Exchange => exchange::exchange(&self.satellite, &self.env, served, &head.headers, body).await,
-            PostEndpoint::Consent => choice::consent(&self.env, served, &head.headers, body),
-            PostEndpoint::Forget => choice::forget(&self.env, served, &head.headers, body),
+            PostEndpoint::Consent => choice::consent(&self.satellite, &self.env, served, &head.headers, body).await,
+            PostEndpoint::Forget => choice::forget(&self.satellite, &self.env, served, &head.headers, body).await,
+            PostEndpoint::Remember => me::remember(&self.satellite, &self.env, served, &head.headers, body).await,
+        }
+    }
+
+    /// Answers the server-to-server API.
+    pub async fn api(&self, asked: api::Asked, body: web::Bytes) -> HttpResponse {
+        match &self.broker {
+            Some(broker) => api::api(broker, asked, body).await,
+            None => NOT_FOUND.json(),
         }
     }
 
@@ -197,7 +231,12 @@ impl Node {
         let broker = (served.site.role == Role::Secondary).then(|| self.satellite.breaker.circuit().as_str().to_owned());
         let (status, word) =
             if can_sign { (StatusCode::OK, Health::OK) } else { (StatusCode::SERVICE_UNAVAILABLE, Health::UNABLE) };
-        json(status, &Health { status: word.into(), broker }, None)
+        let is_broker = served.site.role == Role::Primary;
+        let store = self.broker.as_ref().filter(|_| is_broker).map(|broker| {
+            let WriterState { is_down, waiting, lost, written: _ } = broker.keeper.writer().state();
+            StoreHealth { status: if is_down { StoreHealth::DOWN } else { Health::OK }.into(), waiting, lost }
+        });
+        json(status, &Health { status: word.into(), broker, store }, None)
     }
 
     /// Starts the background tasks on the calling thread's runtime: the watch over the broker, and over the key files.
@@ -210,6 +249,21 @@ impl Node {
         let served = self.sites().map(|served| served.site.origin.clone()).collect();
         actix_web::rt::spawn(watch_siblings(Arc::clone(&self.satellite), served, outbound.clone(), clock, pace));
         actix_web::rt::spawn(watch_key_files(Arc::clone(self)));
+        let (records, revoked) = (Arc::clone(&self.satellite.records), Arc::clone(&self.env.revoked));
+        actix_web::rt::spawn(watch_revocations(records, revoked, pace.revocations));
+        actix_web::rt::spawn(deliver(Arc::clone(&self.satellite)));
+    }
+
+    /// Waits, but not for ever, until nothing is left to be written or reported.
+    pub async fn finish_writing(&self) {
+        let begun = self.env.clock.uptime();
+        let is_done = || {
+            let written = self.broker.as_ref().is_none_or(|broker| broker.keeper.writer().state().waiting == 0);
+            written && self.satellite.outbox.is_empty()
+        };
+        while !is_done() && self.env.clock.uptime().saturating_sub(begun) < WRITING_TIME_MAX {
+            actix_web::rt::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

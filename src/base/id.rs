@@ -1,7 +1,10 @@
 //! The visitor ID.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::random::{NoRandomness, Random, random_bytes};
@@ -30,7 +33,22 @@ impl VisitorId {
         if text.len() != Self::TEXT_LENGTH || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return None;
         }
-        let uuid = Uuid::try_parse(text).ok()?;
+        Uuid::try_parse(text).ok().and_then(Self::of_version_4)
+    }
+
+    /// Its 16 octets, as stores keep it.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// Reads the 16 octets.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Uuid::from_slice(bytes).ok().and_then(Self::of_version_4)
+    }
+
+    fn of_version_4(uuid: Uuid) -> Option<Self> {
         let version_4 = uuid.get_variant() == uuid::Variant::RFC4122 && uuid.get_version_num() == 4;
         version_4.then_some(Self(uuid))
     }
@@ -50,6 +68,19 @@ impl VisitorId {
 impl fmt::Display for VisitorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.hyphenated().fmt(f)
+    }
+}
+
+impl Serialize for VisitorId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text(&mut Self::buffer()))
+    }
+}
+
+impl<'de> Deserialize<'de> for VisitorId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a visitor ID: a version 4 UUID in lower case"))
     }
 }
 

@@ -77,6 +77,49 @@ impl SiteSecret {
     }
 }
 
+impl SiteSecret {
+    /// What the site shows to the broker's API: HKDF with the label [`ApiKey::LABEL`].
+    #[must_use]
+    pub fn api_key(&self) -> ApiKey {
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(&*self.0);
+        let mut key = Zeroizing::new([0; Self::LENGTH]);
+        extracted
+            .expand(&[ApiKey::LABEL.as_bytes()], hmac::HMAC_SHA256)
+            .and_then(|expanded| expanded.fill(&mut *key))
+            .expect("32 bytes are less than HKDF's 255 blocks");
+        ApiKey(Zeroizing::new(base64url(&*key)))
+    }
+}
+
+/// A bearer key of the API (RFC 6750): 43 characters of base64url.
+#[derive(Clone)]
+pub struct ApiKey(Zeroizing<String>);
+
+impl ApiKey {
+    /// The HKDF `info` of this key (rule K5).
+    pub const LABEL: &str = "api";
+
+    /// The text, for the `Authorization` header.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What the broker looks it up by. A digest, so that how long a look-up takes tells nothing of the key (rule T9).
+    #[must_use]
+    pub fn digest(text: &str) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref());
+        digest
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(..)")
+    }
+}
+
 impl fmt::Debug for SiteSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SiteSecret(..)")
@@ -127,14 +170,16 @@ mod tests {
         let secret = SiteSecret::generate(&CountingRandom::default()).unwrap();
         let tags: std::collections::HashSet<_> = Purpose::ALL.map(|purpose| secret.derive(purpose).tag(&[b"x"])).into();
         assert_eq!(tags.len(), Purpose::ALL.len());
+        let api = crate::base::encoding::from_base64url::<32>(secret.api_key().as_str()).unwrap();
+        assert!(!tags.contains(&MacKey(hmac::Key::new(hmac::HMAC_SHA256, &api)).tag(&[b"x"])));
         assert!(!tags.contains(&MacKey(hmac::Key::new(hmac::HMAC_SHA256, &*secret.0)).tag(&[b"x"])));
     }
 
     #[test]
     fn t9_secrets_print_nothing() {
         let secret = SiteSecret::generate(&CountingRandom::default()).unwrap();
-        let printed = format!("{secret:?} {:?}", secret.derive(Purpose::HopRequest));
-        assert_eq!(printed, "SiteSecret(..) MacKey(..)");
+        let printed = format!("{secret:?} {:?} {:?}", secret.derive(Purpose::HopRequest), secret.api_key());
+        assert_eq!(printed, "SiteSecret(..) MacKey(..) ApiKey(..)");
     }
 
     #[test]

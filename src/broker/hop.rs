@@ -1,23 +1,29 @@
 //! `GET /_throughline/hop`: the visitor comes from a secondary and goes straight back (rules B1 to B10).
 
-use actix_web::http::header::HeaderValue;
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::rt::time::timeout;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
-use crate::domain::consent::Choice;
+use crate::domain::consent::{Basis, Choice};
 use crate::domain::decision::Reason;
 use crate::domain::hop_request::{self, Endpoint, HopRequest, way_back};
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::http::Env;
-use crate::http::answer::{Redirect, Refusal, redirect};
+use crate::http::answer::{Answer, Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
-use crate::http::facts::facts;
+use crate::http::facts::{facts_beside, text};
+use crate::store::record_keeper::{Noted, Sighting};
 use crate::token::claims::Flow;
 use crate::token::mint::Token;
 
 use super::Broker;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Rule B1: never a redirect, since there is nowhere to go back to.
 const UNKNOWN_SITE: Refusal = Refusal {
@@ -40,38 +46,47 @@ enum Nothing {
     Unable,
 }
 
-/// Answers a hop.
+/// Answers a hop. Who is seen for the first time is written down: the answer waits for that, but not long (rule A2).
 #[must_use]
-pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> HttpResponse {
+pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
     let query = request.query_string();
     let named = hop_request::site_named(query);
     let Some(site) = named.and_then(|origin| broker.site(&origin)) else {
         tell(broker, env, UNKNOWN_SITE.code, None);
-        return UNKNOWN_SITE.page();
+        return UNKNOWN_SITE.page().into();
     };
     let now = env.clock.now();
     let primary = &broker.primary.site;
     let path_and_query = request.uri().path_and_query().map_or("/", |both| both.as_str());
-    let facts = facts(request.method(), path_and_query, request.headers(), &env.cookies, primary, now);
+    let (cookies, is_revoked) = env.read_id(request.headers(), primary, now);
+    let facts = facts_beside(cookies, request.method(), path_and_query, request.headers(), &env.cookies);
     match facts.page_navigation(site.legacy_browsers) {
         Ok(()) => {}
         // A crawler that was led here goes back to the page that it wanted (rule S5), and so does a browser that cannot say
         // what it is doing, or whose word on it was taken out on the way: it may be a person's.
         Err(reason @ (Reason::Crawler | Reason::NoFetchMetadata)) => {
             tell(broker, env, reason.code(), None);
-            return redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), None);
+            return redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), None).into();
         }
         Err(reason) => {
             tell(broker, env, reason.code(), None);
-            return NOT_A_NAVIGATION.page();
+            return NOT_A_NAVIGATION.page().into();
         }
     }
     let refused_by_browser = facts.gpc && primary.honour_gpc;
     match take(broker, env, site, query, facts.cookies.state, refused_by_browser, now) {
-        Ok(Answered { request, token, cookie, code }) => {
-            tell(broker, env, code, Some(request.flow));
-            let page = request.page.unwrap_or_else(|| way_back(query, &site.origin));
-            redirect(Redirect::Onward, page.with_token(&token), cookie)
+        Ok(Answered { asked, identity, token, cookie, code }) => {
+            tell(broker, env, code, Some(asked.flow));
+            let page = asked.page.unwrap_or_else(|| way_back(query, &site.origin));
+            let is_new = cookie.is_some();
+            let noted = broker.keeper.note(&Sighting {
+                visitor: identity.visitor,
+                created: identity.created,
+                site: &site.origin,
+                basis: asked.basis,
+                first: is_new.then(|| (&page, text(request.headers(), &header::REFERER))),
+            });
+            written(noted, broker.hop_wait, redirect(Redirect::Onward, page.with_token(&token), cookie))
         }
         Err(nothing) => {
             let code = match nothing {
@@ -80,13 +95,34 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> HttpResponse {
                 Nothing::Unable => "hop_unable",
             };
             tell(broker, env, code, None);
-            redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), None)
+            // A revoked ID goes from here as from any other site.
+            let denied = is_revoked.then(|| broker.set_master(env, &SiteState::DENIED, now)).flatten();
+            redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), denied).into()
         }
     }
 }
 
+/// Sends the answer when the write is committed, or after `wait` without that. `Server-Timing` says what became of it.
+fn written(noted: Noted, wait: Duration, answer: HttpResponse) -> Answer {
+    let saying = |mut answer: HttpResponse, what| {
+        answer.headers_mut().insert(SERVER_TIMING, HeaderValue::from_static(what));
+        answer
+    };
+    match noted {
+        Noted::Already => Answer::Now(answer),
+        Noted::Lost => Answer::Now(saying(answer, "store;desc=lost")),
+        Noted::Waiting(receipt) => Answer::Later(Box::pin(async move {
+            match timeout(wait, receipt).await {
+                Ok(Ok(Ok(_))) => saying(answer, "store;desc=written"),
+                _ => saying(answer, "store;desc=waiting"),
+            }
+        })),
+    }
+}
+
 struct Answered {
-    request: HopRequest,
+    asked: HopRequest,
+    identity: Identity,
     token: Token,
     cookie: Option<HeaderValue>,
     code: &'static str,
@@ -101,8 +137,15 @@ fn take(
     refused_by_browser: bool,
     now: UnixSeconds,
 ) -> Result<Answered, Nothing> {
-    let request = hop_request::verify(query, Endpoint::Hop, &broker.primary.site.origin, &site.origin, &site.hop_key, now)
+    let asked = hop_request::verify(query, Endpoint::Hop, &broker.primary.site.origin, &site.origin, &site.hop_key, now)
         .map_err(Nothing::Request)?;
+    // A hop request is a minute old at most: the yes that it stands on came after the no that is kept here.
+    let master = match master.choice {
+        Choice::Denied if asked.basis == Basis::Granted && site.in_primary_scope => {
+            SiteState { choice: Choice::Granted, ..SiteState::default() }
+        }
+        _ => master,
+    };
     if refused_by_browser || master.choice == Choice::Denied {
         return Err(Nothing::Visitor(Reason::Refused.code()));
     }
@@ -114,12 +157,12 @@ fn take(
             (Identity { visitor, source: Source::Broker, created: now }, "hop_minted")
         }
     };
-    let token = broker.answer(env, site, &request, &identity, now).map_err(|_| Nothing::Unable)?;
+    let token = broker.answer(env, site, &asked, &identity, now).map_err(|_| Nothing::Unable)?;
     let cookie = match master.identity {
         Some(_) => None,
         None => broker.set_master(env, &SiteState { identity: Some(identity), ..master }, now),
     };
-    Ok(Answered { request, token, cookie, code })
+    Ok(Answered { asked, identity, token, cookie, code })
 }
 
 fn tell(broker: &Broker, env: &Env, code: &'static str, flow: Option<Flow>) {

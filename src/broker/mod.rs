@@ -1,20 +1,24 @@
 //! Layer 6: the broker, one file an endpoint. It reads or mints the master cookie, and sends visitors back with a token.
 
+pub mod api;
 pub mod hop;
 pub mod metadata;
 pub mod whoami;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header::HeaderValue;
 
 use crate::base::clock::UnixSeconds;
+use crate::base::origin::Origin;
 use crate::base::random::{NoRandomness, random_bytes};
 use crate::domain::hop_request::HopRequest;
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState};
 use crate::http::{Env, ServedSite};
+use crate::store::record_keeper::Keeper;
 use crate::token::claims::{TOKEN_LIFE_MAX, TokenId};
 use crate::token::mint::{Statement, Token, bounce_token};
 
@@ -24,17 +28,29 @@ pub struct Broker {
     pub primary: Arc<ServedSite>,
     /// Whether the CORS route is open.
     pub whoami: bool,
+    /// The visitor records.
+    pub keeper: Arc<Keeper>,
+    /// How long a hop waits for its write.
+    pub hop_wait: Duration,
     sites: HashMap<String, RegisteredSite>,
+    api_keys: HashMap<[u8; 32], Origin>,
     metadata: String,
 }
 
 impl Broker {
     /// A broker for these sites.
     #[must_use]
-    pub fn new(primary: Arc<ServedSite>, whoami: bool, sites: Vec<RegisteredSite>) -> Self {
+    pub fn new(
+        primary: Arc<ServedSite>,
+        whoami: bool,
+        sites: Vec<RegisteredSite>,
+        keeper: Arc<Keeper>,
+        hop_wait: Duration,
+    ) -> Self {
+        let api_keys = sites.iter().map(|site| (site.api_key_digest, site.origin.clone())).collect();
         let metadata = metadata::write(&primary.site.origin, whoami, &sites);
         let sites = sites.into_iter().map(|site| (site.origin.as_str().to_owned(), site)).collect();
-        Self { primary, whoami, sites, metadata }
+        Self { primary, whoami, keeper, hop_wait, sites, api_keys, metadata }
     }
 
     fn site(&self, origin: &str) -> Option<&RegisteredSite> {

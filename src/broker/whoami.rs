@@ -49,7 +49,7 @@ pub fn whoami(broker: &Broker, env: &Env, request: &HttpRequest) -> HttpResponse
     };
     let now = env.clock.now();
     let primary = &broker.primary.site;
-    let facts = facts(request.method(), "/", request.headers(), &env.cookies, primary, now);
+    let facts = facts(request.method(), "/", request.headers(), env, primary, now);
     let master = facts.cookies.state;
     let refused = (facts.gpc && primary.honour_gpc) || master.choice == Choice::Denied || facts.is_speculative || !facts.is_get;
     let asked = hop_request::verify(query, Endpoint::Whoami, &primary.origin, &site.origin, &site.hop_key, now);

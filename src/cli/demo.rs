@@ -16,7 +16,9 @@ use crate::base::clock::{Clock, UnixSeconds};
 use crate::base::encoding::base64url;
 use crate::base::origin::Origin;
 use crate::base::secret::SiteSecret;
-use crate::config::{BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, ServedSite, consent_policy};
+use crate::config::{
+    BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, ServedSite, StoreConfig, consent_policy,
+};
 use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::COOKIE_DAYS_DEFAULT;
 use crate::domain::site::{RegisteredSite, Role, Site, SkipList};
@@ -106,10 +108,8 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
             served.push(served_site(origin, Role::Secondary, args.consent, now)?);
         }
     }
-    let registered = [&cast.shop, &cast.learn].into_iter().map(|origin| {
-        let (_, hop_key) = Site::keys(Role::Secondary, &secret(origin)?);
-        Ok(RegisteredSite { origin: origin.clone(), hop_key, legacy_browsers: false })
-    });
+    let registered =
+        [&cast.shop, &cast.learn].into_iter().map(|origin| Ok(RegisteredSite::new(origin.clone(), &secret(origin)?, false)));
     let port = if has_sites { args.port } else { cast.brand.port() };
     Ok(Config {
         profile: Profile::Localhost,
@@ -118,12 +118,14 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
         broker: has_broker.then_some(BrokerConfig { whoami: args.whoami }),
         served,
         registered: if has_broker { registered.collect::<Result<_, Failure>>()? } else { Vec::new() },
+        store: has_broker.then(StoreConfig::memory),
         outbound: Outbound {
             ca_file: None,
             resolve: HashMap::new(),
             probe_interval: Duration::from_secs(1),
             // A laptop that is busy with a browser is no broker that is down.
             probe_timeout: Duration::from_secs(2),
+            revocation_interval: Duration::from_secs(1),
         },
         replay: None,
         limits: Limits { replay_entries: 100_000, workers: None },
@@ -151,7 +153,8 @@ fn digest(what: &str, origin: &Origin) -> [u8; 32] {
 }
 
 fn served_site(origin: &Origin, role: Role, consent: ConsentPolicy, now: UnixSeconds) -> Result<ServedSite, Failure> {
-    let (cookie_key, hop_key) = Site::keys(role, &secret(origin)?);
+    let secret = secret(origin)?;
+    let (cookie_key, hop_key) = Site::keys(role, &secret);
     let seed = Seed::new(digest("key", origin));
     let key = SigningKey::from_seed(&seed).ok_or_else(|| Failure::fault("a digest makes no key"))?;
     let plan = KeySet::first_key_plan(now);
@@ -166,6 +169,7 @@ fn served_site(origin: &Origin, role: Role, consent: ConsentPolicy, now: UnixSec
         cookie_life: Duration::from_secs(COOKIE_DAYS_DEFAULT * 86_400),
         cookie_key,
         hop_key,
+        api_key: secret.api_key(),
     };
     Ok(ServedSite { site, keys: KeySource::Fixed(keys), files: None })
 }

@@ -63,6 +63,19 @@ impl<'a> Files<'a> {
         self.once(&format!("file {}", path.display())).map(|()| secret)
     }
 
+    /// A file that may not exist yet, in a folder that does.
+    pub(super) fn new_file(&self, text: &str) -> Result<PathBuf, String> {
+        let path = self.path(text, "file")?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if path.is_dir() {
+            return Err(format!("{} is a folder; write the path of a file", path.display()));
+        }
+        if !folder.is_dir() {
+            return Err(format!("{} is not a folder, so nothing can be kept in it; make it", folder.display()));
+        }
+        Ok(path)
+    }
+
     /// The secret in an environment variable.
     pub(super) fn secret_env(&self, name: &str) -> Result<SiteSecret, String> {
         let value = self.variable(name, "SHOP_SECRET")?;
@@ -80,7 +93,8 @@ impl<'a> Files<'a> {
         Ok(password)
     }
 
-    fn variable(&self, name: &str, such_as: &str) -> Result<Zeroizing<String>, String> {
+    /// What an environment variable holds; its name is not repeated where it may be the secret itself.
+    pub(super) fn variable(&self, name: &str, such_as: &str) -> Result<Zeroizing<String>, String> {
         let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if SiteSecret::parse(name).is_some() || !letters || name.is_empty() {
             // Not repeated: it may be the secret itself.

@@ -15,6 +15,7 @@ mod replay;
 mod report;
 mod served;
 mod sites;
+mod stores;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ pub use self::origins::fits;
 use self::reader::Table;
 pub use self::report::{Mistake, Report};
 pub use self::served::consent_policy;
+pub use self::stores::{StoreConfig, StorePlace};
 
 /// The most sites that one configuration may name.
 pub const SITES_MAX: usize = 10_000;
@@ -85,6 +87,8 @@ pub struct Config {
     pub served: Vec<ServedSite>,
     /// Every secondary, if this process is a broker node; else empty.
     pub registered: Vec<RegisteredSite>,
+    /// Where visitor records are kept, if this process is a broker node.
+    pub store: Option<StoreConfig>,
     /// How it reaches others.
     pub outbound: Outbound,
     /// Where used tokens are remembered together with other nodes; in this process alone without (rule T7).
@@ -163,6 +167,8 @@ pub struct Outbound {
     pub probe_interval: Duration,
     /// How long such a look may take.
     pub probe_timeout: Duration,
+    /// From one look for revoked IDs to the next.
+    pub revocation_interval: Duration,
 }
 
 /// The Redis or Valkey that many nodes share as their replay memory. Nothing has been connected to it.
@@ -243,7 +249,25 @@ fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option
     let limits = process::limits(document.table("limits", "[limits]"));
     let log_level = process::log_level(document.table("log", "[log]"));
     let sites = sites::read(&mut document, profile, files, notes);
+    let store = document.table("store", "[store]");
+    if sites.broker.is_none() && store.is_there() {
+        store.mistake("has no use: the broker keeps the records, and the primary is not served here; take it out");
+    }
+    let store = stores::store(store, files);
     document.finish();
-    let sites::Sites { primary, broker, served, registered } = sites;
-    Some(Config { profile: profile?, listen, primary: primary?, broker, served, registered, outbound, replay, limits, log_level })
+    let sites::Sites { primary, broker, primary_scope: _, served, registered } = sites;
+    let store = store.filter(|_| broker.is_some());
+    Some(Config {
+        profile: profile?,
+        listen,
+        primary: primary?,
+        broker,
+        served,
+        registered,
+        store,
+        outbound,
+        replay,
+        limits,
+        log_level,
+    })
 }

@@ -27,7 +27,8 @@ pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared
     let skip = read_skip(table);
     let pages = table.text("files", |path| files.folder(path)).map(|found| found.value);
 
-    let (cookie_key, hop_key) = Site::keys(role, shared.secret.as_ref()?);
+    let secret = shared.secret.as_ref()?;
+    let (cookie_key, hop_key) = Site::keys(role, secret);
     let site = Site {
         origin: shared.origin.clone()?,
         role,
@@ -38,6 +39,7 @@ pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared
         cookie_life: Duration::from_secs(days * SECONDS_PER_DAY),
         cookie_key,
         hop_key,
+        api_key: secret.api_key(),
     };
     Some(ServedSite { site, keys: keys?.value, files: pages })
 }

@@ -1,7 +1,7 @@
 //! The company's sites: `[primary]` and every `[[site]]`.
 
 use crate::base::origin::Origin;
-use crate::base::secret::{Purpose, SiteSecret};
+use crate::base::secret::SiteSecret;
 
 use super::files::Files;
 use super::notes::Notes;
@@ -16,6 +16,7 @@ use crate::domain::site::Role;
 pub(super) struct Sites {
     pub(super) primary: Option<Origin>,
     pub(super) broker: Option<BrokerConfig>,
+    pub(super) primary_scope: Option<String>,
     pub(super) served: Vec<ServedSite>,
     pub(super) registered: Vec<RegisteredSite>,
 }
@@ -26,17 +27,24 @@ pub(super) struct Shared {
     pub(super) origin: Option<Origin>,
     pub(super) secret: Option<SiteSecret>,
     pub(super) legacy_browsers: bool,
+    pub(super) consent_scope: Option<String>,
 }
 
 impl Shared {
     fn read(table: &mut Table<'_, '_>, origin: Option<Origin>, files: &Files<'_>) -> Self {
         let secret = read_secret(table, files);
-        Self { origin, secret, legacy_browsers: table.flag("legacy_browsers").unwrap_or(false) }
+        let consent_scope = table.text("consent_scope", |text| match text {
+            "" => Err("is empty; write a name, the same for all sites that ask for consent together".into()),
+            text => Ok(text.to_owned()),
+        });
+        let consent_scope = consent_scope.map(|found| found.value);
+        Self { origin, secret, legacy_browsers: table.flag("legacy_browsers").unwrap_or(false), consent_scope }
     }
 
-    fn registered(&self) -> Option<RegisteredSite> {
-        let hop_key = self.secret.as_ref()?.derive(Purpose::HopRequest);
-        Some(RegisteredSite { origin: self.origin.clone()?, hop_key, legacy_browsers: self.legacy_browsers })
+    fn registered(&self, primary_scope: Option<&str>) -> Option<RegisteredSite> {
+        let site = RegisteredSite::new(self.origin.clone()?, self.secret.as_ref()?, self.legacy_browsers);
+        let in_primary_scope = self.consent_scope.is_some() && self.consent_scope.as_deref() == primary_scope;
+        Some(RegisteredSite { in_primary_scope, ..site })
     }
 }
 
@@ -73,8 +81,9 @@ fn read_primary(mut table: Table<'_, '_>, serve: bool, files: &Files<'_>, origin
         sites.broker = Some(BrokerConfig { whoami: table.flag("whoami").unwrap_or(false) });
         let shared = Shared::read(&mut table, sites.primary.clone(), files);
         sites.served.extend(read_served(&mut table, Role::Primary, &shared, files));
+        sites.primary_scope = shared.consent_scope;
     } else {
-        for key in SERVED_KEYS.into_iter().chain(["secret_file", "secret_env", "legacy_browsers", "whoami"]) {
+        for key in SERVED_KEYS.into_iter().chain(["secret_file", "secret_env", "legacy_browsers", "consent_scope", "whoami"]) {
             table.refuse(key, "has no use with serve = false, which leaves origin alone; take it out");
         }
     }
@@ -90,6 +99,9 @@ fn read_secondary(
     sites: &mut Sites,
 ) {
     let origin = origins.read(&mut table, serve);
+    if !broker_here {
+        table.refuse("consent_scope", "has no use here; write it where the primary is served");
+    }
     let shared = Shared::read(&mut table, origin, files);
     if serve {
         sites.served.extend(read_served(&mut table, Role::Secondary, &shared, files));
@@ -102,7 +114,7 @@ fn read_secondary(
         }
     }
     if broker_here {
-        sites.registered.extend(shared.registered());
+        sites.registered.extend(shared.registered(sites.primary_scope.as_deref()));
     }
     table.finish();
 }

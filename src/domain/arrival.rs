@@ -21,6 +21,8 @@ pub enum Refusal {
     NoConsent,
     /// The token is not believed.
     Token(TokenRefusal),
+    /// The ID that it brings counts no more (rules C1, C2).
+    Revoked,
     /// Another browser's hop, or none, led to this token (rule R4).
     WrongFlow,
     /// The browser does not say that the link's own site led here (rule L2).
@@ -40,6 +42,7 @@ impl Refusal {
             Self::Repeated => "repeated",
             Self::NoConsent => "no_consent",
             Self::Token(refusal) => refusal.code(),
+            Self::Revoked => "revoked",
             Self::WrongFlow => "wrong_flow",
             Self::WrongReferrer => "wrong_referrer",
             Self::Replayed => "replayed",

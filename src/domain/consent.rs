@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What the operator chose for a site. There is no default: it is a question of law, not of taste.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConsentPolicy {
@@ -35,7 +37,8 @@ pub enum Choice {
 }
 
 /// What consent a hop stands on; it travels in the hop request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Basis {
     /// The visitor said yes.
     Granted,

@@ -22,6 +22,16 @@ pub mod path {
     pub const ME: &str = "/_throughline/me";
     /// Both: liveness and readiness.
     pub const HEALTH: &str = "/_throughline/health";
+    /// Broker: the server-to-server API is below this.
+    pub const API: &str = "/_throughline/api/";
+    /// Broker: one visitor's record, with the ID behind it, and `/properties` behind that.
+    pub const API_VISITORS: &str = "/_throughline/api/visitors/";
+    /// Broker: what satellites saw.
+    pub const API_REPORTS: &str = "/_throughline/api/reports";
+    /// Broker: IDs that count no more.
+    pub const API_REVOCATIONS: &str = "/_throughline/api/revocations";
+    /// Broker: the API's own description.
+    pub const API_DOCUMENT: &str = "/_throughline/api/openapi.json";
     /// Satellite: a link to another of the company's sites.
     pub const GO: &str = "/_throughline/go";
     /// Satellite: a token in exchange for the local cookie, by script.
@@ -77,6 +87,9 @@ pub const RETURN_LENGTH_MAX: usize = 2560;
 /// The longest body that any endpoint of ours reads, in octets.
 pub const BODY_LENGTH_MAX: usize = 4096;
 
+/// The longest body that the server-to-server API reads, in octets.
+pub const API_BODY_LENGTH_MAX: usize = 1024 * 1024;
+
 /// The default life of an ID cookie: 13 months, counted from its creation (rule B8).
 pub const COOKIE_DAYS_DEFAULT: u64 = 395;
 
@@ -98,6 +111,9 @@ pub const PROPERTIES_MAX: usize = 100;
 
 /// The most that all super properties of one visitor may take, in octets of JSON without white space.
 pub const PROPERTIES_LENGTH_MAX: usize = 16_384;
+
+/// The longest change of super properties that is read, in octets: all of them at once, with room to spare.
+pub const PROPERTY_CHANGE_LENGTH_MAX: usize = 2 * PROPERTIES_LENGTH_MAX;
 
 /// The longest referrer that is kept of a first visit, in octets. A longer one is thrown away, not cut: half an address
 /// leads elsewhere.

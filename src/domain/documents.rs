@@ -37,6 +37,25 @@ pub struct Health {
     /// On a secondary: the state of the circuit breaker over the broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker: Option<String>,
+    /// On the primary: how the store does. Hops do not need it, so it says nothing on `status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreHealth>,
+}
+
+/// How the store of a broker node does.
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// `ok`, or `down`: it takes no writes, which are tried again.
+    pub status: String,
+    /// Writes that wait.
+    pub waiting: u64,
+    /// Writes that were given up since the start.
+    pub lost: u64,
+}
+
+impl StoreHealth {
+    /// The bad status.
+    pub const DOWN: &'static str = "down";
 }
 
 impl Health {

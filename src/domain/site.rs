@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::origin::Origin;
-use crate::base::secret::{MacKey, Purpose, SiteSecret};
+use crate::base::secret::{ApiKey, MacKey, Purpose, SiteSecret};
 
 use super::consent::ConsentPolicy;
 use super::contract::{PREFIX, path};
@@ -38,10 +38,12 @@ pub struct Site {
     pub cookie_key: MacKey,
     /// Signs hop requests (satellite), or verifies this site's (broker).
     pub hop_key: MacKey,
+    /// What this site shows to the broker's API.
+    pub api_key: ApiKey,
 }
 
 impl Site {
-    /// The two keys that a site's secret gives, for its part.
+    /// The keys of its cookie and of its hop requests that a site's secret gives, for its part.
     #[must_use]
     pub fn keys(role: Role, secret: &SiteSecret) -> (MacKey, MacKey) {
         let cookie = match role {
@@ -59,8 +61,22 @@ pub struct RegisteredSite {
     pub origin: Origin,
     /// Verifies its hop requests.
     pub hop_key: MacKey,
+    /// The digest of what it shows to the API.
+    pub api_key_digest: [u8; 32],
+    /// Whether a yes on this site counts on the primary too: the operator put both into one consent scope (rule C6).
+    pub in_primary_scope: bool,
     /// Whether its visitors' browsers may be too old for fetch metadata (rule S3).
     pub legacy_browsers: bool,
+}
+
+impl RegisteredSite {
+    /// What the broker makes of a site's secret.
+    #[must_use]
+    pub fn new(origin: Origin, secret: &SiteSecret, legacy_browsers: bool) -> Self {
+        let hop_key = secret.derive(Purpose::HopRequest);
+        let api_key_digest = ApiKey::digest(secret.api_key().as_str());
+        Self { origin, hop_key, api_key_digest, in_primary_scope: false, legacy_browsers }
+    }
 }
 
 /// Paths that never start a hop: prefixes such as `/api/`, and endings such as `.css` (rule S7).

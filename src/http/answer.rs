@@ -1,11 +1,14 @@
 //! Answers of our own. This is the one place that writes a `Location`, and it takes only the type that can be one.
 
+use std::pin::Pin;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use askama::Template;
 use serde::Serialize;
 
+use crate::domain::properties::PropertyRefusal;
 use crate::domain::url::Location;
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
@@ -101,6 +104,36 @@ pub fn public_json(content_type: &'static str, max_age: std::time::Duration, bod
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, NOSNIFF))
         .body(body)
+}
+
+/// A change of properties that is beyond a limit: nothing was changed.
+#[must_use]
+pub fn property_refused(refusal: &PropertyRefusal) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        error: &'static str,
+        key: Option<&'a str>,
+        advice: String,
+    }
+    let body = Body { error: refusal.limit.code(), key: refusal.key.as_deref(), advice: refusal.to_string() };
+    json(StatusCode::UNPROCESSABLE_ENTITY, &body, None)
+}
+
+/// An answer, or one that waits for the visitor record.
+pub enum Answer {
+    /// It is there.
+    Now(HttpResponse),
+    /// It comes.
+    Later(LaterAnswer),
+}
+
+/// An answer that comes.
+pub type LaterAnswer = Pin<Box<dyn Future<Output = HttpResponse>>>;
+
+impl From<HttpResponse> for Answer {
+    fn from(answer: HttpResponse) -> Self {
+        Self::Now(answer)
+    }
 }
 
 /// A refusal, with its stable code. What the client sent is never in it.

@@ -13,6 +13,7 @@ use actix_tls::connect::{Connector as TcpConnector, Resolve, Resolver};
 use actix_web::http::header;
 
 use crate::base::origin::{Origin, is_localhost_name};
+use crate::base::secret::ApiKey;
 
 /// The largest body that is read: the metadata of ten thousand sites fits.
 pub const BODY_MAX: usize = 4 * 1024 * 1024;
@@ -87,7 +88,47 @@ pub struct Client {
     timeout: Duration,
 }
 
+/// A request that is more than a `GET` of a public document.
+#[derive(Debug)]
+pub struct Ask {
+    /// Its method.
+    pub method: awc::http::Method,
+    /// Its path and query.
+    pub path: String,
+    /// The key that it shows.
+    pub key: ApiKey,
+    /// The version that it is about.
+    pub if_match: Option<u64>,
+    /// Its JSON.
+    pub body: String,
+}
+
 impl Client {
+    /// Sends `ask` to `origin`: the status, and the body.
+    ///
+    /// # Errors
+    /// When there is no whole answer in time.
+    pub async fn ask(&self, origin: &Origin, ask: Ask) -> Result<(u16, actix_web::web::Bytes), FetchFailure> {
+        let Ask { method, path, key, if_match, body } = ask;
+        let send = async {
+            let mut request = self
+                .inner
+                .request(method, format!("{origin}{path}"))
+                .insert_header((header::ACCEPT, "application/json"))
+                .insert_header((header::CONTENT_TYPE, "application/json"))
+                .insert_header((header::AUTHORIZATION, format!("Bearer {}", key.as_str())));
+            if let Some(version) = if_match {
+                request = request.insert_header((header::IF_MATCH, format!("\"{version}\"")));
+            }
+            let failed = |error: String| FetchFailure::Failed(error);
+            let mut response = request.send_body(body).await.map_err(|error| failed(error.to_string()))?;
+            let status = response.status().as_u16();
+            let body = response.body().limit(BODY_MAX).await.map_err(|error| failed(error.to_string()))?;
+            Ok((status, body))
+        };
+        actix_web::rt::time::timeout(self.timeout, send).await.map_err(|_| FetchFailure::TimedOut)?
+    }
+
     /// The body of `path` on `origin`. Redirects are not followed: nothing of ours is elsewhere.
     ///
     /// # Errors

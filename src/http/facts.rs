@@ -9,6 +9,7 @@ use crate::domain::decision::Facts;
 use crate::domain::site::Site;
 use crate::domain::site_cookie::Reading;
 
+use super::Env;
 use super::cookies::CookieJar;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -31,11 +32,11 @@ pub fn facts<'a>(
     method: &Method,
     path_and_query: &'a str,
     headers: &'a HeaderMap,
-    jar: &CookieJar,
+    env: &Env,
     site: &Site,
     now: UnixSeconds,
 ) -> Facts<'a> {
-    facts_beside(jar.read_id(headers, &site.cookie_key, site.cookie_life, now), method, path_and_query, headers, jar)
+    facts_beside(env.read_id(headers, site, now).0, method, path_and_query, headers, &env.cookies)
 }
 
 /// The same, where the ID cookies have been read already.

@@ -6,14 +6,19 @@ pub mod client_address;
 pub mod cookies;
 pub mod event;
 pub mod facts;
+pub mod remote_records;
 pub mod visitor;
 
 use std::sync::Arc;
 
-use crate::base::clock::Clock;
+use actix_web::http::header::HeaderMap;
+
+use crate::base::clock::{Clock, UnixSeconds};
 use crate::base::random::Random;
 use crate::domain::site::Site;
+use crate::domain::site_cookie::{Reading, SiteState};
 use crate::store::live_keys::LiveKeys;
+use crate::store::revoked_ids::RevokedIds;
 
 /// What every endpoint is given.
 pub struct Env {
@@ -27,6 +32,21 @@ pub struct Env {
     pub observer: Arc<dyn event::Observer>,
     /// Whose word on a client's address counts.
     pub proxies: client_address::TrustedProxies,
+    /// IDs that count no more.
+    pub revoked: Arc<RevokedIds>,
+}
+
+impl Env {
+    /// What the ID cookies of a request to `site` say, and whether they hold a revoked ID: whoever holds one counts as having
+    /// refused (rule C1).
+    #[must_use]
+    pub fn read_id(&self, headers: &HeaderMap, site: &Site, now: UnixSeconds) -> (Reading, bool) {
+        let reading = self.cookies.read_id(headers, &site.cookie_key, site.cookie_life, now);
+        match reading.state.identity {
+            Some(identity) if self.revoked.contains(identity.visitor) => (Reading { state: SiteState::DENIED, ..reading }, true),
+            _ => (reading, false),
+        }
+    }
 }
 
 /// A site that this process serves.

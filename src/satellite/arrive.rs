@@ -6,8 +6,9 @@
 use actix_web::http::header::HeaderMap;
 
 use crate::base::clock::UnixSeconds;
-use crate::domain::arrival::{self, Refusal};
-use crate::domain::consent::Standing;
+use crate::domain::arrival::{self, Alias, Refusal};
+use crate::domain::consent::{Basis, Standing};
+use crate::domain::reports::Report;
 use crate::domain::site::Role;
 use crate::domain::site_cookie::SiteState;
 use crate::http::facts::referrer_origin;
@@ -35,6 +36,14 @@ pub struct Arriving {
     verified: VerifiedToken,
     state: SiteState,
     now: UnixSeconds,
+    /// What proves to the broker that a link brought the visitor here.
+    link: Option<LinkProof>,
+}
+
+struct LinkProof {
+    from: String,
+    token: String,
+    basis: Basis,
 }
 
 /// Checks `token` for the browser that sent `headers`. Everything but whether it was used before.
@@ -53,9 +62,7 @@ pub fn check(
     if token.is_empty() {
         return Err(Refusal::Empty);
     }
-    if standing.basis().is_none() {
-        return Err(Refusal::NoConsent);
-    }
+    let Some(basis) = standing.basis() else { return Err(Refusal::NoConsent) };
     let now = env.clock.now();
     let unverified = UnverifiedToken::parse(token).map_err(Refusal::Token)?;
     if served.site.role == Role::Primary {
@@ -75,7 +82,14 @@ pub fn check(
     let verified = unverified.verify(&verifier, now).map_err(Refusal::Token)?;
     let flow = env.cookies.flow(headers, verified.flow());
     arrival::check(&verified, issuer, flow, referrer)?;
-    Ok(Arriving { verified, state: *state, now })
+    if env.revoked.contains(verified.visitor()) {
+        return Err(Refusal::Revoked);
+    }
+    let link = match verified.kind() {
+        TokenKind::Link => Some(LinkProof { from: issuer.to_string(), token: token.to_owned(), basis }),
+        TokenKind::Bounce => None,
+    };
+    Ok(Arriving { verified, state: *state, now, link })
 }
 
 impl Arriving {
@@ -89,15 +103,23 @@ impl Arriving {
     ///
     /// # Errors
     /// When this is not the first use, or nobody knows (rule T7).
-    pub fn finish(self, satellite: &Satellite, claim: Claim) -> Result<Arrived, Refusal> {
+    pub fn finish(self, satellite: &Satellite, served: &ServedSite, claim: Claim) -> Result<Arrived, Refusal> {
         match claim {
             Claim::First => {}
             Claim::Again => return Err(Refusal::Replayed),
             Claim::Full | Claim::Unreachable => return Err(Refusal::ReplayUnknown),
         }
         let (state, alias) = arrival::adopt(&self.verified, &self.state, self.now);
-        if let Some(alias) = alias {
-            satellite.aliases.put(alias);
+        let report = match (self.link, alias) {
+            (Some(LinkProof { from, token, basis }), alias) => {
+                Some(Report::Link { from, token, at: self.now, basis, held: alias.map(|alias| alias.from) })
+            }
+            (None, Some(Alias { from, to })) => Some(Report::Alias { visitor: to, other: from, at: self.now }),
+            // The broker sent this token: it knows.
+            (None, None) => None,
+        };
+        if let Some(report) = report {
+            satellite.outbox.put(&served.site.origin, report);
         }
         let code = match (alias, self.verified.kind()) {
             (Some(_), _) => "alias",

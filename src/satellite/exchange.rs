@@ -58,7 +58,7 @@ pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
         return NOT_SAME_ORIGIN.json();
     }
     let now = env.clock.now();
-    let facts = facts(request.method(), path::EXCHANGE, request.headers(), &env.cookies, site, now);
+    let facts = facts(request.method(), path::EXCHANGE, request.headers(), env, site, now);
     let Some(basis) = facts.standing(site).basis() else { return NO_CONSENT.json() };
     if satellite.breaker.circuit() != Circuit::Closed {
         return UNAVAILABLE.json();
@@ -92,11 +92,11 @@ pub async fn exchange(
     }
     let Ok(brought) = serde_json::from_slice::<Brought>(body) else { return NO_TOKEN.json() };
     let now = env.clock.now();
-    let facts = facts(&actix_web::http::Method::POST, path::EXCHANGE, headers, &env.cookies, site, now);
+    let facts = facts(&actix_web::http::Method::POST, path::EXCHANGE, headers, env, site, now);
     let outcome = match check(satellite, env, served, headers, &brought.token, &facts.cookies.state, facts.standing(site)) {
         Ok(arriving) => {
             let claim = arriving.claim(satellite, env).claimed().await;
-            arriving.finish(satellite, claim)
+            arriving.finish(satellite, served, claim)
         }
         Err(refusal) => Err(refusal),
     };

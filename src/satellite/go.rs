@@ -62,7 +62,7 @@ fn token_for(
     if *origin == served.site.origin || *origin == satellite.primary {
         return Err("plain");
     }
-    let facts: Facts<'_> = facts(request.method(), "/", request.headers(), &env.cookies, &served.site, now);
+    let facts: Facts<'_> = facts(request.method(), "/", request.headers(), env, &served.site, now);
     facts.page_navigation(served.site.legacy_browsers).map_err(|reason| reason.code())?;
     if facts.standing(&served.site).basis().is_none() {
         return Err("no_consent");

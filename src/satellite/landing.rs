@@ -24,7 +24,7 @@ pub struct Waiting {
 impl Waiting {
     /// Waits for the claim, for the replay memory's own time at most, and says what becomes of the request.
     pub async fn page(self, satellite: &Satellite, env: &Env, served: &ServedSite) -> Page {
-        let outcome = self.arriving.finish(satellite, self.claim.claimed().await);
+        let outcome = self.arriving.finish(satellite, served, self.claim.claimed().await);
         self.landing.land(satellite, env, served, outcome)
     }
 }

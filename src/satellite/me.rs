@@ -1,12 +1,30 @@
-//! `GET /_throughline/me`: what the page's own script may know.
+//! `/_throughline/me`: what the page's own script may know, and what it may have remembered.
+//!
+//! The ID and the consent come from the cookie. First touch and properties come from the visitor record, which may be
+//! somewhere else: `record` says whether it was there to be asked.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::rt::time::timeout;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
-use crate::http::answer::{Refusal, json};
-use crate::http::facts::{facts, is_same_origin};
+use crate::base::clock::UnixSeconds;
+use crate::domain::consent::Standing;
+use crate::domain::first_touch::FirstTouch;
+use crate::domain::properties::{Properties, PropertyChange};
+use crate::domain::record::{Outcome, Record};
+use crate::domain::reports::{Report, Reported};
+use crate::domain::site_cookie::{Identity, SiteState, Source};
+use crate::http::answer::{Answer, Refusal, json, property_refused};
+use crate::http::facts::{gpc, is_same_origin};
 use crate::http::{Env, ServedSite};
+use crate::store::records::{Records, Unavailable};
+
+use super::Satellite;
 
 /// For every endpoint that only the site's own pages may use.
 pub(super) const NOT_SAME_ORIGIN: Refusal = Refusal {
@@ -15,32 +33,126 @@ pub(super) const NOT_SAME_ORIGIN: Refusal = Refusal {
     advice: "Only the site's own pages may ask this; call it from a script or form of the same origin.",
 };
 
-/// The answer. `first_touch` and `properties` belong to the visitor record, which this version does not keep: they are
-/// always empty.
+const NO_VISITOR: Refusal = Refusal {
+    status: 409,
+    code: "no_visitor",
+    advice: "This browser has no visitor ID that could be remembered anything of; ask again once `me` names one.",
+};
+
+const UNAVAILABLE: Refusal =
+    Refusal { status: 503, code: "unavailable", advice: "The visitor record cannot be had just now; ask again later." };
+
+/// How long the page's script waits for the record: less than it would wait for the ID itself.
+const RECORD_TIME_MAX: Duration = Duration::from_millis(500);
+
 #[derive(Serialize)]
 struct Me {
     visitor: Option<String>,
     source: Option<&'static str>,
     consent: &'static str,
-    first_touch: Option<()>,
-    properties: serde_json::Map<String, serde_json::Value>,
+    first_touch: Option<FirstTouch>,
+    properties: Properties,
+    record: &'static str,
 }
 
-/// Answers with what this site knows of the visitor.
+struct Known {
+    identity: Option<Identity>,
+    standing: Standing,
+    /// The cookie that replaces one with a revoked ID.
+    cookie: Option<HeaderValue>,
+}
+
+fn known(env: &Env, served: &ServedSite, headers: &HeaderMap) -> Known {
+    let (site, now) = (&served.site, env.clock.now());
+    let (reading, is_revoked) = env.read_id(headers, site, now);
+    let standing = Standing::new(site.consent, reading.state.choice, site.honour_gpc && gpc(headers));
+    let cookie = is_revoked.then(|| env.cookies.set_id(site, served.same_site, &SiteState::DENIED, now)).flatten();
+    Known { identity: reading.state.identity.filter(|_| standing.basis().is_some()), standing, cookie }
+}
+
+/// Answers with what is known of the visitor.
 #[must_use]
-pub fn me(env: &Env, served: &ServedSite, request: &HttpRequest) -> HttpResponse {
+pub fn me(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpRequest) -> Answer {
     if !is_same_origin(request.headers(), &served.site.origin, true) {
-        return NOT_SAME_ORIGIN.json();
+        return NOT_SAME_ORIGIN.json().into();
     }
-    let facts = facts(request.method(), "/", request.headers(), &env.cookies, &served.site, env.clock.now());
-    let standing = facts.standing(&served.site);
-    let identity = facts.cookies.state.identity.filter(|_| standing.basis().is_some());
-    let me = Me {
+    let Known { identity, standing, cookie } = known(env, served, request.headers());
+    let mut me = Me {
         visitor: identity.map(|identity| identity.visitor.to_string()),
         source: identity.map(|identity| identity.source.as_str()),
         consent: standing.as_str(),
         first_touch: None,
-        properties: serde_json::Map::new(),
+        properties: Properties::default(),
+        record: "none",
     };
-    json(StatusCode::OK, &me, None)
+    let Some(identity) = identity else { return json(StatusCode::OK, &me, cookie).into() };
+    let (records, origin) = (Arc::clone(&satellite.records), served.site.origin.clone());
+    Answer::Later(Box::pin(async move {
+        match timeout(RECORD_TIME_MAX, records.read(&origin, identity.visitor)).await {
+            Ok(Ok(Some(record))) => {
+                let Record { first_touch, properties, .. } = *record;
+                me = Me { first_touch, properties, record: "present", ..me };
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(_)) | Err(_) => me.record = "unavailable",
+        }
+        json(StatusCode::OK, &me, None)
+    }))
+}
+
+#[derive(Serialize)]
+struct Remembered {
+    properties: Properties,
+}
+
+/// Changes the visitor's properties; `body` has been read already. Registering needs no version: the last word counts, and
+/// `set_once` never replaces one.
+pub async fn remember(
+    satellite: &Satellite,
+    env: &Env,
+    served: &ServedSite,
+    headers: &HeaderMap,
+    body: &web::Bytes,
+) -> HttpResponse {
+    let site = &served.site.origin;
+    if !is_same_origin(headers, site, false) {
+        return NOT_SAME_ORIGIN.json();
+    }
+    let change = match PropertyChange::parse(body) {
+        Ok(change) => change,
+        Err(refusal) => return property_refused(&refusal),
+    };
+    let Known { identity: Some(identity), standing, .. } = known(env, served, headers) else { return NO_VISITOR.json() };
+    if identity.source == Source::Provisional {
+        // The broker does not know this ID and never will: what were remembered of it would be forgotten with it.
+        return UNAVAILABLE.json();
+    }
+    let now = env.clock.now();
+    let records = &*satellite.records;
+    let outcome = match records.change_properties(site, identity.visitor, change.clone(), None).await {
+        Ok(Outcome::NotSeen) if claim(records, served, &identity, standing, now).await == Ok(Reported::Recorded) => {
+            records.change_properties(site, identity.visitor, change, None).await
+        }
+        outcome => outcome,
+    };
+    match outcome {
+        Ok(Outcome::Properties(now)) => json(StatusCode::OK, &Remembered { properties: now.properties }, None),
+        Ok(Outcome::Refused(refusal)) => property_refused(&refusal),
+        Ok(Outcome::NotSeen | Outcome::Revoked) => NO_VISITOR.json(),
+        Ok(_) | Err(_) => UNAVAILABLE.json(),
+    }
+}
+
+/// The broker does not know an ID that this site holds: what the hop would have written was lost (rule A2). Where there is no record at all, the broker takes this site's word.
+async fn claim(
+    records: &dyn Records,
+    served: &ServedSite,
+    identity: &Identity,
+    standing: Standing,
+    at: UnixSeconds,
+) -> Result<Reported, Unavailable> {
+    let basis = standing.basis().ok_or_else(|| Unavailable("no consent".into()))?;
+    let seen = Report::Seen { visitor: identity.visitor, at, basis };
+    let outcomes = records.report(&served.site.origin, vec![seen]).await?;
+    outcomes.first().copied().ok_or_else(|| Unavailable("no outcome".into()))
 }

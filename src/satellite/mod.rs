@@ -3,14 +3,16 @@
 
 pub mod arrive;
 pub mod choice;
+pub mod deliver;
 pub mod departures;
 pub mod exchange;
 pub mod go;
 pub mod landing;
 pub mod me;
 pub mod page;
-pub mod siblings;
 pub mod watch;
+
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -18,16 +20,18 @@ use tokio::sync::Notify;
 use crate::base::origin::Origin;
 use crate::domain::breaker::Breaker;
 use crate::domain::contract::BARE_CLIENT_SPAN;
-use crate::store::alias_outbox::AliasOutbox;
+use crate::domain::siblings::Siblings;
+use crate::store::outbox::Outbox;
 use crate::store::recent_set::RecentSet;
+use crate::store::record_keeper::Keeper;
+use crate::store::records::Records;
 use crate::store::replay::Replay;
 
 use departures::Departures;
-use siblings::Siblings;
 
-/// How many clients that drop cookies are remembered, and how many aliases wait to be taken.
+/// How many clients that drop cookies are remembered, and how many reports wait for the broker: about 40 MB.
 const BARE_CLIENTS_MAX: usize = 65_536;
-const ALIASES_MAX: usize = 10_000;
+const REPORTS_WAITING_MAX: usize = 65_536;
 
 /// What all sites of this process share as satellites of one broker.
 pub struct Satellite {
@@ -36,15 +40,19 @@ pub struct Satellite {
     /// Whether the broker answers.
     pub breaker: Breaker,
     /// The other sites and everybody's keys, as the broker's metadata told last.
-    pub siblings: ArcSwap<Siblings>,
+    pub siblings: Arc<ArcSwap<Siblings>>,
+    /// The visitor records.
+    pub records: Arc<dyn Records>,
+    /// The records themselves, on a broker node: there the primary's own pages are noted.
+    pub keeper: Option<Arc<Keeper>>,
     /// Tokens that were used.
     pub replay: Replay,
     /// Clients that came back from a hop without cookies.
     pub bare_clients: RecentSet,
     /// Clients that have not come back yet.
     pub departures: Departures,
-    /// Aliases on their way out.
-    pub aliases: AliasOutbox,
+    /// Reports on their way to the broker.
+    pub outbox: Outbox,
     /// Wakes the watch when a token names a key that nobody knows (rule K2).
     pub unknown_key: Notify,
 }
@@ -52,15 +60,23 @@ pub struct Satellite {
 impl Satellite {
     /// A satellite of the broker on `primary`, which remembers used tokens in `replay`.
     #[must_use]
-    pub fn new(primary: Origin, replay: Replay) -> Self {
+    pub fn new(
+        primary: Origin,
+        replay: Replay,
+        siblings: Arc<ArcSwap<Siblings>>,
+        records: Arc<dyn Records>,
+        keeper: Option<Arc<Keeper>>,
+    ) -> Self {
         Self {
-            siblings: ArcSwap::from_pointee(Siblings::none(&primary)),
+            siblings,
+            records,
+            keeper,
             primary,
             breaker: Breaker::new(),
             replay,
             bare_clients: RecentSet::new(BARE_CLIENT_SPAN, BARE_CLIENTS_MAX),
             departures: Departures::new(),
-            aliases: AliasOutbox::new(ALIASES_MAX),
+            outbox: Outbox::new(REPORTS_WAITING_MAX),
             unknown_key: Notify::new(),
         }
     }

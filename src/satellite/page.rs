@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use actix_web::HttpResponse;
 use actix_web::dev::RequestHead;
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{self, HeaderValue};
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
@@ -20,9 +20,10 @@ use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::domain::url::{Location, PageUrl};
 use crate::http::answer::{Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
-use crate::http::facts::{facts_beside, gpc, is_early_data};
+use crate::http::facts::{facts_beside, gpc, is_early_data, text};
 use crate::http::visitor::Visitor;
 use crate::http::{Env, ServedSite};
+use crate::store::record_keeper::Sighting;
 use crate::store::replay::Claiming;
 use crate::token::claims::{Flow, FlowSecret};
 
@@ -43,7 +44,7 @@ pub enum Decided {
     /// Everything.
     Now(Page),
     /// Everything but whether its token was used before: the memory that knows is on another machine.
-    AfterClaim(Waiting),
+    AfterClaim(Box<Waiting>),
 }
 
 /// How the application serves it.
@@ -76,7 +77,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     let site = &served.site;
     let path_and_query = head.uri.path_and_query().map_or("/", |both| both.as_str());
     // Most requests come from a visitor who is known, and must cost next to nothing: the other headers are not looked at.
-    let cookies = env.cookies.read_id(&head.headers, &site.cookie_key, site.cookie_life, now);
+    let (cookies, is_revoked) = env.read_id(&head.headers, site, now);
     let standing = Standing::new(site.consent, cookies.state.choice, site.honour_gpc && gpc(&head.headers));
     if let Some(identity) = known(standing, &cookies.state, head.uri.query()) {
         return Decided::Now(Page::Serve(Served::plain(visitor(Some(identity), standing))));
@@ -87,7 +88,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
         facts.is_bare_client = satellite.bare_clients.contains(client(), env.clock.uptime());
     }
     let request = Request { satellite, env, served, head, facts: &facts, standing, now };
-    let page = match decide(&facts, site, circuit(satellite, &site.origin), now) {
+    let mut page = match decide(&facts, site, circuit(satellite, &site.origin), now) {
         Decision::Pass(reason, identity) => {
             if reason != Reason::Known {
                 request.tell(Step::Page, reason.code(), None);
@@ -102,6 +103,9 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
         Decision::MintProvisional => request.mint(Source::Provisional),
         Decision::MintMaster => request.mint(Source::Broker),
     };
+    if let (true, Page::Serve(served)) = (is_revoked, &mut page) {
+        served.cookie = request.set_id(&SiteState::DENIED);
+    }
     Decided::Now(page)
 }
 
@@ -184,8 +188,8 @@ impl Request<'_> {
             Err(refusal) => return land(landing, Err(refusal)),
         };
         match arriving.claim(self.satellite, self.env) {
-            Claiming::Now(claim) => land(landing, arriving.finish(self.satellite, claim)),
-            Claiming::Soon(claim) => Decided::AfterClaim(Waiting { claim, arriving, landing }),
+            Claiming::Now(claim) => land(landing, arriving.finish(self.satellite, self.served, claim)),
+            Claiming::Soon(claim) => Decided::AfterClaim(Box::new(Waiting { claim, arriving, landing })),
         }
     }
 
@@ -194,7 +198,22 @@ impl Request<'_> {
         let identity = Identity { visitor: minted, source, created: self.now };
         let cookie = self.set_id(&SiteState { identity: Some(identity), ..self.facts.cookies.state });
         self.tell(Step::Page, if source == Source::Broker { "minted" } else { "provisional" }, None);
+        if source == Source::Broker {
+            self.note(&identity);
+        }
         Page::Serve(Served { cookie, ..Served::plain(visitor(Some(identity), self.standing)) })
+    }
+}
+
+impl Request<'_> {
+    /// The primary's own pages need no hop, so the record begins here. The page does not wait for it.
+    fn note(&self, identity: &Identity) {
+        let (Some(keeper), Some(basis)) = (&self.satellite.keeper, self.standing.basis()) else { return };
+        let site = &self.served.site.origin;
+        let page = PageUrl::on(site, self.facts.path_and_query).unwrap_or_else(|_| PageUrl::front(site));
+        let referrer = text(&self.head.headers, &header::REFERER);
+        let Identity { visitor, created, .. } = *identity;
+        keeper.note(&Sighting { visitor, created, site, basis, first: Some((&page, referrer)) });
     }
 }
 

@@ -17,8 +17,11 @@ use crate::token::jwks::read_jwks;
 use crate::token::key::PublicKey;
 use crate::token::keyset::JWKS_MAX_AGE;
 
+use crate::store::records::Records;
+use crate::store::revoked_ids::RevokedIds;
+
 use super::Satellite;
-use super::siblings::Siblings;
+use crate::domain::siblings::Siblings;
 
 /// A key that nobody knows leads to one fetch in this time at most, however many tokens name it (rule K2).
 pub const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(30);
@@ -30,6 +33,8 @@ pub struct Pace {
     pub interval: Duration,
     /// A broker that takes longer is one that does not answer.
     pub timeout: Duration,
+    /// Between two looks for revoked IDs.
+    pub revocations: Duration,
 }
 
 /// Watches the broker's health. It never ends.
@@ -138,6 +143,33 @@ async fn refresh(satellite: &Satellite, client: &Client) -> bool {
     }
     publish(&primary_keys, &sites);
     complete
+}
+
+/// Keeps `revoked` up to date from the records: all there are at the start, then every `interval` what is new (rules C1, C2).
+/// It never ends.
+pub async fn watch_revocations(records: Arc<dyn Records>, revoked: Arc<RevokedIds>, interval: Duration) {
+    let mut cursor = 0;
+    let mut is_failing = false;
+    loop {
+        match records.revocations(cursor).await {
+            Ok(found) => {
+                found.revoked.iter().for_each(|visitor| revoked.insert(*visitor));
+                cursor = found.cursor;
+                if std::mem::take(&mut is_failing) {
+                    tracing::info!("revocations are known again");
+                }
+                if found.more {
+                    continue;
+                }
+            }
+            Err(unavailable) if !is_failing => {
+                is_failing = true;
+                tracing::warn!(problem = unavailable.0, "revocations cannot be read; those that are known count");
+            }
+            Err(_) => {}
+        }
+        sleep(interval).await;
+    }
 }
 
 async fn fetch_metadata(client: &Client, primary: &Origin) -> Result<Vec<Origin>, String> {

@@ -1,9 +1,15 @@
 //! Layer 4: what is remembered between requests. Bounded, and shared by all threads of a process; some of it by
 //! many nodes.
 
-pub mod alias_outbox;
 pub mod live_keys;
+pub mod outbox;
 pub mod recent_set;
+pub mod record_keeper;
+pub mod record_writer;
+pub mod records;
 mod redis_link;
 pub mod redis_replay;
 pub mod replay;
+pub mod retention;
+pub mod revoked_ids;
+pub mod visitors;

@@ -56,6 +56,7 @@ pub(crate) fn site(role: Role, consent: ConsentPolicy) -> Site {
         cookie_life: COOKIE_LIFE,
         cookie_key,
         hop_key,
+        api_key: secret().api_key(),
     }
 }
 

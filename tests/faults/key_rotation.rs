@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use throughline::base::clock::{Clock as _, ManualClock, UnixSeconds};
 use throughline::base::random::SystemRandom;
-use throughline::satellite::siblings::Siblings;
+use throughline::domain::siblings::Siblings;
 use throughline::token::jwks::read_jwks;
 use throughline::token::key::{SigningKey, draw_seed};
 use throughline::token::keyfile::write_key_file;

@@ -86,10 +86,30 @@ fn c1_a_grant_leads_to_a_hop_and_forgetting_ends_it() {
     let me = browser.me(&company.shop);
     assert_eq!((&me["consent"], &me["visitor"]), (&"denied".into(), &serde_json::Value::Null));
     assert_untouched(&browser.navigate(&page));
-    // Whoever changes their mind gets the master's ID again: forgetting was this site's.
+    // Whoever changes their mind here still counts as having refused on the primary.
     choose(&mut browser, &company.shop, "granted");
     assert_eq!(browser.navigate(&page).statuses(), [302, 302, 303, 200]);
-    assert_eq!(browser.visitor(&company.shop), visitor);
+    assert_eq!(browser.visitor(&company.shop), None);
+    assert_eq!(browser.cookie(&company.brand, "throughline"), Some("denied"));
+}
+
+#[test]
+fn c6_a_yes_counts_on_the_primary_only_within_one_consent_scope() {
+    for (site_lines, counts) in [("", false), ("consent_scope = \"eu\"", true)] {
+        let company = Company::echoing(Setup { site_lines: site_lines.into(), ..Setup::default() });
+        let mut browser = Browser::new();
+        browser.navigate(&format!("{}/", company.shop));
+        let first = browser.visitor(&company.shop).unwrap();
+        browser.post(&format!("{}/_throughline/forget", company.shop), "{}");
+        assert_denied(&choose(&mut browser, &company.brand, "denied"));
+        choose(&mut browser, &company.shop, "granted");
+        browser.navigate(&format!("{}/", company.shop));
+        let second = browser.visitor(&company.shop);
+        assert_eq!(second.is_some(), counts);
+        assert_ne!(second, Some(first), "what was forgotten stays so");
+        assert_eq!(browser.me(&company.brand)["consent"], if counts { "granted" } else { "denied" });
+        assert_eq!(browser.me(&company.brand)["visitor"].as_str(), second.as_deref());
+    }
 }
 
 #[test]

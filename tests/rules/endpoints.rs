@@ -17,13 +17,13 @@ fn each_endpoint_has_its_methods_and_names_them() {
         (brand, "/_throughline/hop", "GET, HEAD"),
         (brand, "/_throughline/whoami", "GET, HEAD"),
         (brand, "/_throughline/jwks.json", "GET, HEAD"),
-        (brand, "/_throughline/me", "GET, HEAD"),
+        (brand, "/_throughline/me", "GET, HEAD, POST"),
         (brand, "/_throughline/health", "GET, HEAD"),
         (brand, "/_throughline/go", "GET, HEAD"),
         (brand, "/_throughline/consent", "POST"),
         (brand, "/_throughline/forget", "POST"),
         (shop, "/_throughline/jwks.json", "GET, HEAD"),
-        (shop, "/_throughline/me", "GET, HEAD"),
+        (shop, "/_throughline/me", "GET, HEAD, POST"),
         (shop, "/_throughline/health", "GET, HEAD"),
         (shop, "/_throughline/go", "GET, HEAD"),
         (shop, "/_throughline/exchange", "GET, POST"),
@@ -54,7 +54,7 @@ fn what_is_not_there_is_not_there() {
         (shop, ""),
         (shop, "me/"),
         (shop, "ME"),
-        (brand, "api/visitor"),
+        (shop, "api/visitors"),
     ] {
         for method in ["GET", "POST"] {
             let answer = Browser::new().request(method, &format!("{site}/_throughline/{path}"), &[], b"");

@@ -1,13 +1,12 @@
 //! L: links between the company's own sites.
 
-use throughline::base::id::VisitorId;
-
 use crate::lists::return_urls_refused;
 use crate::sign::encode;
 use crate::support::address::origin;
 use crate::support::browser::Browser;
 use crate::support::company::Company;
 use crate::support::files::Setup;
+use crate::support::process::wait_until;
 
 /// The address that a decorated link on `site` points at.
 fn go(site: &str, to: &str) -> String {
@@ -139,16 +138,21 @@ fn l3_a_different_id_stays_and_one_alias_is_recorded() {
     browser.navigate(&format!("{}/", company.learn));
     let (shop, learn) = (browser.visitor(&company.shop).unwrap(), browser.visitor(&company.learn).unwrap());
     assert_ne!(shop, learn);
-    assert!(company.node().satellite.aliases.take().is_empty());
+    assert_eq!(company.record("shop", &shop).unwrap().get("aliases"), None);
     for _ in 0..2 {
         let visit = browser.follow_from(&company.shop, &go(&company.shop, &format!("{}/p", company.learn)));
         assert_eq!(visit.statuses(), [302, 303, 200]);
         assert_eq!(browser.visitor(&company.learn).as_deref(), Some(learn.as_str()));
         assert_eq!(browser.me(&company.learn)["source"], "broker");
     }
-    let aliases = company.node().satellite.aliases.take();
-    let [alias] = aliases.as_slice() else { panic!("one alias: {aliases:?}") };
-    assert!(Some(alias.from) == VisitorId::parse(&learn) && Some(alias.to) == VisitorId::parse(&shop));
+    // Each record names the other ID, and the site that told.
+    let aliases = |of: &str| company.record("learn", of).and_then(|record| record.get("aliases").cloned()).unwrap_or_default();
+    wait_until("the broker knows", || false, || aliases(&learn).is_object()).unwrap();
+    for (of, other) in [(&shop, &learn), (&learn, &shop)] {
+        let aliases = aliases(of);
+        assert_eq!(aliases.as_object().unwrap().len(), 1, "{aliases}");
+        assert_eq!(aliases[other.as_str()]["site"], company.learn);
+    }
 }
 
 #[test]

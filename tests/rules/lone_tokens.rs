@@ -42,7 +42,9 @@ fn t7_a_full_replay_memory_refuses_tokens_and_serves_pages() {
     let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
     let company = Company::echoing_with(Setup::default(), |node| {
         node.env.clock = Arc::clone(&clock) as _;
-        node.satellite = Arc::new(Satellite::new(node.satellite.primary.clone(), Replay::here(1)));
+        let old = &node.satellite;
+        let (siblings, records) = (Arc::clone(&old.siblings), Arc::clone(&old.records));
+        node.satellite = Arc::new(Satellite::new(old.primary.clone(), Replay::here(1), siblings, records, old.keeper.clone()));
     });
     let Replay::Here(replay) = &company.node().satellite.replay else { panic!("it was replaced") };
     // Room for one in each shard, and then for none.

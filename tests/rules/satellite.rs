@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use throughline::base::clock::{Clock as _, ManualClock, SystemClock};
 use throughline::domain::contract::RETURN_LENGTH_MAX;
-use throughline::satellite::siblings::Siblings;
+use throughline::domain::siblings::Siblings;
 
 use crate::support::browser::{Browser, Cookie, Visit};
 use crate::support::company::Company;

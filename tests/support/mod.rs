@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each target that takes this in uses another part of it")]
 
 pub(crate) mod address;
+pub(crate) mod api;
 pub(crate) mod application;
 pub(crate) mod browser;
 pub(crate) mod company;

@@ -7,7 +7,7 @@ mod support;
 use throughline::base::clock::{Clock as _, SystemClock};
 use throughline::base::id::VisitorId;
 use throughline::base::random::{SystemRandom, random_bytes};
-use throughline::satellite::siblings::Siblings;
+use throughline::domain::siblings::Siblings;
 use throughline::token::claims::{TOKEN_LIFE_MAX, TokenId};
 use throughline::token::mint::{Statement, link_token};
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 use crate::domain::contract::{
     PROPERTIES_LENGTH_MAX, PROPERTIES_MAX, PROPERTY_DEPTH_MAX, PROPERTY_KEY_LENGTH_MAX, PROPERTY_VALUE_LENGTH_MAX,
 };
@@ -10,7 +12,8 @@ use crate::domain::contract::{
 const KEY_SHOWN_MAX: usize = 40;
 
 /// What a change of super properties runs into. `code` is stable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// The body is not JSON, or has a number that nobody can hold, such as `1e999`.
     NotJson,

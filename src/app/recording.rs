@@ -1,0 +1,98 @@
+//! The visitor records, joined: on a broker node from the store up, elsewhere through the broker's API.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::base::clock::Clock;
+use crate::base::origin::Origin;
+use crate::config::{RegisteredSite, StoreConfig, StorePlace};
+use crate::domain::siblings::Siblings;
+use crate::http::ServedSite;
+use crate::http::client::Outbound;
+use crate::http::remote_records::RemoteRecords;
+use crate::store::record_keeper::Keeper;
+use crate::store::record_writer::RecordWriter;
+use crate::store::records::Records;
+use crate::store::retention::retain;
+use crate::store::revoked_ids::RevokedIds;
+use crate::store::visitors::sqlite::SqliteStore;
+use crate::store::visitors::{StoreFault, VisitorStore};
+
+use super::launch::LaunchFailure;
+
+/// How long a start waits for the store: a server that is just being started too may take a moment.
+const PREPARE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Work to spawn on the runtime of the process, once that runs.
+pub(super) type Task = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
+/// The records, as this process has them.
+pub(super) struct Recording {
+    pub(super) records: Arc<dyn Records>,
+    pub(super) keeper: Option<Arc<Keeper>>,
+    pub(super) store: Option<Arc<dyn VisitorStore>>,
+    pub(super) tasks: Vec<Task>,
+}
+
+/// What the keeper needs besides the store.
+pub(super) struct Surroundings<'a> {
+    pub(super) siblings: &'a Arc<ArcSwap<Siblings>>,
+    pub(super) revoked: &'a Arc<RevokedIds>,
+    pub(super) clock: &'a Arc<dyn Clock>,
+    pub(super) primary: &'a Origin,
+    pub(super) registered: &'a [RegisteredSite],
+}
+
+impl Recording {
+    /// Keeps the records here.
+    pub(super) fn here(config: &StoreConfig, around: &Surroundings<'_>) -> Self {
+        let store = open(&config.place);
+        let (writer, work) = RecordWriter::new(Arc::clone(&store));
+        let sites = around.registered.iter().map(|site| &site.origin).chain([around.primary]);
+        let (siblings, revoked, clock) = (Arc::clone(around.siblings), Arc::clone(around.revoked), Arc::clone(around.clock));
+        let sweep = retain(Arc::clone(&store), Arc::clone(&clock), config.retention);
+        let keeper = Arc::new(Keeper::new(Arc::clone(&store), writer, siblings, revoked, clock, sites));
+        let records: Arc<dyn Records> = Arc::<Keeper>::clone(&keeper);
+        Self {
+            records,
+            keeper: Some(keeper),
+            store: Some(store),
+            tasks: vec![Box::new(|| Box::pin(work)), Box::new(|| Box::pin(sweep))],
+        }
+    }
+
+    /// Asks the broker at `primary`.
+    pub(super) fn there(primary: &Origin, outbound: &Outbound, sites: &[Arc<ServedSite>]) -> Self {
+        let keys = sites.iter().map(|served| (served.site.origin.to_string(), served.site.api_key.clone()));
+        let (records, errands) = RemoteRecords::new(primary.clone(), outbound.clone(), keys.collect::<HashMap<_, _>>());
+        Self { records: Arc::new(records), keeper: None, store: None, tasks: vec![Box::new(|| Box::pin(errands.run()))] }
+    }
+}
+
+/// A store of the configured kind. Nothing has been connected yet.
+#[must_use]
+pub fn open(place: &StorePlace) -> Arc<dyn VisitorStore> {
+    match place {
+        StorePlace::Memory => Arc::new(SqliteStore::memory()),
+        StorePlace::Sqlite(file) => Arc::new(SqliteStore::file(file)),
+        StorePlace::Postgres(_) => Arc::new(SqliteStore::memory()),
+    }
+}
+
+/// Makes the store ready. One that cannot be had is tried again later, since pages do not need it; one that must not be used
+/// stops the start.
+pub(super) async fn prepare(store: &dyn VisitorStore) -> Result<(), LaunchFailure> {
+    let prepared = tokio::time::timeout(PREPARE_TIME_MAX, store.prepare()).await;
+    match prepared.unwrap_or_else(|_| Err(StoreFault::Unavailable("no answer in time".into()))) {
+        Ok(()) => Ok(()),
+        Err(StoreFault::Unavailable(what)) => {
+            tracing::error!(what, "the store cannot be had; hops go on without it until it can");
+            Ok(())
+        }
+        Err(fault) => Err(LaunchFailure::new(format!("[store] {fault}"))),
+    }
+}

@@ -1,0 +1,96 @@
+//! `[store]`: where the broker keeps the visitor records.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::files::Files;
+use super::reader::Table;
+
+const DEFAULT_FILE: &str = "throughline.sqlite";
+const SQLITE: &str = "sqlite:";
+const POSTGRES: [&str; 2] = ["postgres://", "postgresql://"];
+const RETENTION_DAYS_DEFAULT: u64 = 761;
+const HOP_WAIT_MS_DEFAULT: u64 = 10;
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+
+/// Where the records are, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Where.
+    pub place: StorePlace,
+    /// A record that no site saw for this long is deleted: 25 months unless said otherwise.
+    pub retention: Duration,
+    /// How long a hop waits for its write at most (rule A2).
+    pub hop_wait: Duration,
+}
+
+impl StoreConfig {
+    /// A store in memory, with the default times.
+    #[must_use]
+    pub const fn memory() -> Self {
+        Self::at(StorePlace::Memory)
+    }
+
+    const fn at(place: StorePlace) -> Self {
+        let retention = Duration::from_secs(RETENTION_DAYS_DEFAULT * SECONDS_PER_DAY);
+        Self { place, retention, hop_wait: Duration::from_millis(HOP_WAIT_MS_DEFAULT) }
+    }
+}
+
+/// A backend, and where it is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StorePlace {
+    /// Gone with the process.
+    Memory,
+    /// A file of SQLite.
+    Sqlite(PathBuf),
+    /// A PostgreSQL server, by its connection URL, which may hold a password.
+    Postgres(Zeroizing<String>),
+}
+
+impl std::fmt::Debug for StorePlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Memory => f.write_str("Memory"),
+            Self::Sqlite(file) => write!(f, "Sqlite({})", file.display()),
+            Self::Postgres(_) => f.write_str("Postgres(..)"),
+        }
+    }
+}
+
+/// `None` when there is a mistake in it.
+pub(super) fn store(mut table: Table<'_, '_>, files: &Files<'_>) -> Option<StoreConfig> {
+    let written = table.has("url") || table.has("url_env");
+    if table.has("url_env") {
+        table.refuse_beside("url", "url_env");
+    }
+    let from_env = table.text("url_env", |name| place(&files.variable(name, "DATABASE_URL")?, files));
+    let from_file = table.text("url", |text| place(text, files));
+    let retention_days = table.number("retention_days", 1..=3660).unwrap_or(RETENTION_DAYS_DEFAULT);
+    let hop_wait_ms = table.number("hop_wait_ms", 0..=1000).unwrap_or(HOP_WAIT_MS_DEFAULT);
+    table.finish();
+    let place = match from_env.or(from_file) {
+        Some(found) => found.value,
+        None if written => return None,
+        None => StorePlace::Sqlite(files.new_file(DEFAULT_FILE).ok()?),
+    };
+    let retention = Duration::from_secs(retention_days * SECONDS_PER_DAY);
+    Some(StoreConfig { retention, hop_wait: Duration::from_millis(hop_wait_ms), ..StoreConfig::at(place) })
+}
+
+/// What is written is not repeated in a message: it may hold a password.
+fn place(url: &str, files: &Files<'_>) -> Result<StorePlace, String> {
+    if let Some(path) = url.strip_prefix(SQLITE) {
+        return files.new_file(path).map(StorePlace::Sqlite);
+    }
+    if POSTGRES.iter().any(|scheme| url.starts_with(scheme)) {
+        let known = url.parse::<tokio_postgres::Config>();
+        return match known {
+            Ok(config) if !config.get_hosts().is_empty() => Ok(StorePlace::Postgres(Zeroizing::new(url.to_owned()))),
+            _ => Err("not a PostgreSQL URL (not repeated here); write one such as \"postgres://user:password@host:5432/database\", special characters percent-encoded".into()),
+        };
+    }
+    Err("not the URL of a store (not repeated here); write one such as \"sqlite:throughline.sqlite\" or \"postgres://user@host/database\"".into())
+}

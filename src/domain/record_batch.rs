@@ -1,0 +1,153 @@
+//! What a batch of writes makes of what a store holds. A store loads, asks here, and writes what it is told, all in one
+//! transaction; so every store does the same.
+//!
+//! ```text
+//! let mut loaded = held for every ID of `touched(writes)`
+//! loop { match plan(&loaded, writes) { Ok(plan) => write it and commit, Err(more) => load those too } }
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::base::clock::UnixSeconds;
+use crate::base::id::VisitorId;
+
+use super::record::{Change, Held, Outcome, Write, Writer, apply};
+
+/// What the store holds of each ID that the writes concern.
+pub type Loaded = HashMap<VisitorId, Held>;
+
+/// What the store is to do.
+#[derive(Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What became of each write, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// Records to write, each once.
+    pub put: Vec<Put>,
+    /// IDs to revoke and when that was, in their order; what is held of them is to be deleted.
+    pub revoke: Vec<(VisitorId, UnixSeconds)>,
+}
+
+/// A record to write.
+#[derive(Debug, PartialEq)]
+pub struct Put {
+    /// Whose.
+    pub visitor: VisitorId,
+    /// When the visitor was last seen.
+    pub seen: UnixSeconds,
+    /// The stored form.
+    pub text: String,
+    /// Nothing was held of this ID before. Where another node may have written it meanwhile, it must not be replaced: the
+    /// batch is loaded and planned again.
+    pub is_new: bool,
+}
+
+/// The IDs that the writes concern, each once and in order: who locks them in this order meets no deadlock.
+#[must_use]
+pub fn touched(writes: &[Arc<Write>]) -> Vec<VisitorId> {
+    let mut ids: Vec<_> = writes
+        .iter()
+        .flat_map(|write| match &write.change {
+            Change::Alias(other) => [Some(write.visitor), Some(*other)],
+            _ => [Some(write.visitor), None],
+        })
+        .flatten()
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// What the writes, one after the other, make of what is held.
+///
+/// # Errors
+/// With further IDs that must be loaded first: aliases of a revoked one.
+pub fn plan(loaded: &Loaded, writes: &[Arc<Write>]) -> Result<Plan, Vec<VisitorId>> {
+    let mut now: Loaded = HashMap::with_capacity(loaded.len());
+    let mut batch = Batch { loaded, now: &mut now, changed: HashSet::new(), revoked: Vec::new(), missing: Vec::new() };
+    let outcomes = writes.iter().map(|write| batch.take(write)).collect();
+    let Batch { changed, revoked, mut missing, .. } = batch;
+    if !missing.is_empty() {
+        missing.sort_unstable();
+        missing.dedup();
+        return Err(missing);
+    }
+    let mut put: Vec<_> = changed
+        .into_iter()
+        .filter_map(|visitor| match now.get(&visitor) {
+            Some(Held::Record(record)) => {
+                let is_new = loaded.get(&visitor) == Some(&Held::Nothing);
+                Some(Put { visitor, seen: record.last_seen(), text: record.to_text(), is_new })
+            }
+            _ => None,
+        })
+        .collect();
+    put.sort_unstable_by_key(|put| put.visitor);
+    Ok(Plan { outcomes, put, revoke: revoked })
+}
+
+struct Batch<'a> {
+    loaded: &'a Loaded,
+    now: &'a mut Loaded,
+    changed: HashSet<VisitorId>,
+    revoked: Vec<(VisitorId, UnixSeconds)>,
+    missing: Vec<VisitorId>,
+}
+
+impl Batch<'_> {
+    fn held(&mut self, visitor: VisitorId) -> &mut Held {
+        let Self { loaded, now, missing, .. } = self;
+        now.entry(visitor).or_insert_with(|| {
+            loaded.get(&visitor).cloned().unwrap_or_else(|| {
+                missing.push(visitor);
+                Held::Nothing
+            })
+        })
+    }
+
+    fn take(&mut self, write: &Write) -> Outcome {
+        let other_is_revoked = match &write.change {
+            Change::Alias(other) if *other == write.visitor => return Outcome::Done,
+            Change::Alias(other) => *self.held(*other) == Held::Revoked,
+            _ => false,
+        };
+        let held = self.held(write.visitor);
+        let outcome = apply(held, write, other_is_revoked);
+        match (&write.change, &outcome) {
+            (Change::Revoke, Outcome::Done) => self.revoke(write.visitor, write.at),
+            // The same visitor has asked to be forgotten under the other ID.
+            (Change::Alias(_), Outcome::Revoked) if other_is_revoked => self.revoke_known(write),
+            (_, Outcome::Done | Outcome::Properties(_)) => {
+                self.changed.insert(write.visitor);
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    /// A site must not end an ID by an alias that it could not end by itself.
+    fn revoke_known(&mut self, write: &Write) {
+        let may = match (&write.by, self.held(write.visitor)) {
+            (Writer::Site(site), Held::Record(record)) => record.sites.contains_key(site),
+            (_, Held::Record(_) | Held::Nothing) => true,
+            _ => false,
+        };
+        if may {
+            self.revoke(write.visitor, write.at);
+        }
+    }
+
+    fn revoke(&mut self, visitor: VisitorId, at: UnixSeconds) {
+        let mut waiting = vec![visitor];
+        while let Some(visitor) = waiting.pop() {
+            let held = std::mem::replace(self.held(visitor), Held::Revoked);
+            if held == Held::Revoked {
+                continue;
+            }
+            self.revoked.push((visitor, at));
+            if let Held::Record(record) = held {
+                waiting.extend(record.aliases.keys());
+            }
+        }
+    }
+}

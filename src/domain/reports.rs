@@ -1,0 +1,141 @@
+//! What satellites tell the broker, and what they read from it: the documents of the server-to-server API.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::clock::UnixSeconds;
+use crate::base::id::VisitorId;
+
+use super::consent::Basis;
+use super::record::{Outcome, Record};
+
+/// The most reports in one request.
+pub const REPORTS_MAX: usize = 200;
+
+/// The most revocations in one answer.
+pub const REVOCATIONS_MAX: usize = 10_000;
+
+/// A report may come this long after what it tells of: a satellite keeps it while the broker is down.
+pub const REPORT_AGE_MAX: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// Something that a satellite saw.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Report {
+    /// A link brought a visitor here. The token is the proof: only who was visited by that visitor has it.
+    Link {
+        /// The site that the link was on.
+        from: String,
+        /// The link token, used up by now.
+        token: String,
+        /// When it came.
+        at: UnixSeconds,
+        /// On what consent it was taken.
+        basis: Basis,
+        /// The ID that this site has instead, if it has another: the two are aliases (rule L3).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<VisitorId>,
+    },
+    /// This site holds an ID that the broker does not know. It is believed where there is no record.
+    Seen {
+        /// Who.
+        visitor: VisitorId,
+        /// When it was seen.
+        at: UnixSeconds,
+        /// On what consent.
+        basis: Basis,
+    },
+    /// A provisional ID of this site met the visitor ID.
+    Alias {
+        /// The visitor ID.
+        visitor: VisitorId,
+        /// The provisional ID.
+        other: VisitorId,
+        /// When.
+        at: UnixSeconds,
+    },
+    /// The visitor refused, or asked to be forgotten (rule C1).
+    Refusal {
+        /// Who.
+        visitor: VisitorId,
+        /// When.
+        at: UnixSeconds,
+    },
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A token and IDs stay out of every log (rule R8).
+        let kind = match self {
+            Self::Link { .. } => "Link",
+            Self::Seen { .. } => "Seen",
+            Self::Alias { .. } => "Alias",
+            Self::Refusal { .. } => "Refusal",
+        };
+        write!(f, "{kind}(..)")
+    }
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reported {
+    /// It is kept.
+    Recorded,
+    /// That site has not seen that visitor.
+    NotSeen,
+    /// The ID is revoked.
+    Revoked,
+    /// The token proves nothing: forged, for another site, or of a key that is gone.
+    Unproved,
+    /// It is too old, or from the future.
+    WrongTime,
+    /// The record is full, or cannot be read.
+    NotTaken,
+}
+
+impl From<&Outcome> for Reported {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Done | Outcome::Properties(_) => Self::Recorded,
+            Outcome::NotSeen => Self::NotSeen,
+            Outcome::Revoked => Self::Revoked,
+            Outcome::Conflict(_) | Outcome::Refused(_) | Outcome::TooManyAliases | Outcome::Unreadable => Self::NotTaken,
+        }
+    }
+}
+
+/// `POST /_throughline/api/reports`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reports {
+    /// In the order in which they happened.
+    pub reports: Vec<Report>,
+}
+
+/// Its answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReportsAnswer {
+    /// One for each report, in the same order.
+    pub outcomes: Vec<Reported>,
+}
+
+/// A visitor, as the API and the export show one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VisitorDocument {
+    /// The ID.
+    pub visitor: VisitorId,
+    /// The record.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// `GET /_throughline/api/revocations?after=<cursor>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocations {
+    /// The IDs, oldest first.
+    pub revoked: Vec<VisitorId>,
+    /// Where to go on from.
+    pub cursor: u64,
+    /// There are more already.
+    pub more: bool,
+}

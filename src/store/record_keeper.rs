@@ -1,0 +1,231 @@
+//! The visitor records as the broker keeps them: who may write what, and what need not be written again.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+
+use crate::base::clock::{Clock, UnixSeconds};
+use crate::base::id::VisitorId;
+use crate::base::origin::Origin;
+use crate::domain::consent::Basis;
+use crate::domain::first_touch::{FirstTouch, OwnHosts};
+use crate::domain::properties::PropertyChange;
+use crate::domain::record::{Change, Held, Outcome, Record, Write, Writer};
+use crate::domain::reports::{REPORT_AGE_MAX, REVOCATIONS_MAX, Report, Reported, Revocations};
+use crate::domain::siblings::Siblings;
+use crate::domain::url::PageUrl;
+use crate::token::claims::{CLOCK_SKEW, TokenKind};
+use crate::token::verify::UnverifiedToken;
+
+use super::recent_set::{Claim, RecentSet};
+use super::record_writer::{Receipt, RecordWriter};
+use super::records::{Records, Unavailable};
+use super::revoked_ids::RevokedIds;
+use super::visitors::{Cursor, VisitorStore};
+
+/// A visitor who comes to the same site again within this time is not written again.
+const NOTED_SPAN: Duration = Duration::from_secs(60 * 60);
+
+/// How many visitors are remembered as written; about 20 MB. Others are written more often than need be.
+const NOTED_MAX: usize = 500_000;
+
+/// Keeps the records.
+pub struct Keeper {
+    store: Arc<dyn VisitorStore>,
+    writer: RecordWriter,
+    siblings: Arc<ArcSwap<Siblings>>,
+    revoked: Arc<RevokedIds>,
+    clock: Arc<dyn Clock>,
+    own_hosts: OwnHosts,
+    noted: RecentSet,
+    noted_hash: RandomState,
+}
+
+/// A site saw a visitor.
+pub struct Sighting<'a> {
+    /// Who.
+    pub visitor: VisitorId,
+    /// When the ID was minted.
+    pub created: UnixSeconds,
+    /// Where.
+    pub site: &'a Origin,
+    /// On what consent.
+    pub basis: Basis,
+    /// The page and the `Referer`, when this is the visitor's first.
+    pub first: Option<(&'a PageUrl, Option<&'a str>)>,
+}
+
+/// What became of a sighting so far.
+pub enum Noted {
+    /// It was written a short while ago.
+    Already,
+    /// It is being written.
+    Waiting(Receipt),
+    /// There was no room for it.
+    Lost,
+}
+
+impl Keeper {
+    /// Keeps records in `store`, through `writer`. Hosts of `sites` are never an outside referrer.
+    #[must_use]
+    pub fn new<'a>(
+        store: Arc<dyn VisitorStore>,
+        writer: RecordWriter,
+        siblings: Arc<ArcSwap<Siblings>>,
+        revoked: Arc<RevokedIds>,
+        clock: Arc<dyn Clock>,
+        sites: impl Iterator<Item = &'a Origin>,
+    ) -> Self {
+        Self {
+            store,
+            writer,
+            siblings,
+            revoked,
+            clock,
+            own_hosts: OwnHosts::new(sites),
+            noted: RecentSet::new(NOTED_SPAN, NOTED_MAX),
+            noted_hash: RandomState::new(),
+        }
+    }
+
+    /// Notes a sighting, beside the request: it waits for nothing.
+    pub fn note(&self, sighting: &Sighting<'_>) -> Noted {
+        let Sighting { visitor, created, site, basis, first } = *sighting;
+        let key = self.key(visitor, site, basis);
+        if self.noted.claim(key, self.clock.uptime()) == Claim::Again {
+            return Noted::Already;
+        }
+        let at = self.clock.now();
+        let first_touch = first.map(|(page, referrer)| FirstTouch::of(page, referrer, &self.own_hosts, at));
+        let change = Change::Seen { basis, created, first_touch };
+        match self.writer.put(Write { visitor, by: Writer::Broker(site.to_string()), at, change }) {
+            Some(receipt) => Noted::Waiting(receipt),
+            None => {
+                self.noted.remove(key, self.clock.uptime());
+                Noted::Lost
+            }
+        }
+    }
+
+    /// How the writing goes.
+    #[must_use]
+    pub const fn writer(&self) -> &RecordWriter {
+        &self.writer
+    }
+
+    /// The visitor's own 122 random bits, told apart by site and basis.
+    fn key(&self, visitor: VisitorId, site: &Origin, basis: Basis) -> u128 {
+        let place = u128::from(self.noted_hash.hash_one((site.as_str(), basis)));
+        u128::from_be_bytes(*visitor.as_bytes()) ^ (place << 64 | place)
+    }
+
+    /// What a report has written, or why nothing.
+    fn writes(&self, site: &Origin, report: Report) -> Result<Vec<Write>, Reported> {
+        let now = self.clock.now();
+        let in_time = |at: UnixSeconds| at <= now.plus(CLOCK_SKEW) && now.since(at) <= REPORT_AGE_MAX;
+        let name = site.to_string();
+        let (at, writes) = match report {
+            Report::Link { from, token, at, basis, held } => {
+                let visitor = self.proved(site, &from, &token, at).ok_or(Reported::Unproved)?;
+                let seen = Change::Seen { basis, created: at, first_touch: None };
+                let vouched = Writer::Broker(name.clone());
+                let mut writes = vec![Write { visitor, by: vouched.clone(), at, change: seen }];
+                if let Some(held) = held {
+                    writes.push(Write { visitor, by: vouched, at, change: Change::Alias(held) });
+                    writes.push(Write { visitor: held, by: Writer::Site(name), at, change: Change::Alias(visitor) });
+                }
+                (at, writes)
+            }
+            Report::Seen { visitor, at, basis } => {
+                let change = Change::Seen { basis, created: at, first_touch: None };
+                (at, vec![Write { visitor, by: Writer::Site(name), at, change }])
+            }
+            Report::Alias { visitor, other, at } => {
+                (at, vec![Write { visitor, by: Writer::Site(name), at, change: Change::Alias(other) }])
+            }
+            Report::Refusal { visitor, at } => (at, vec![Write { visitor, by: Writer::Site(name), at, change: Change::Revoke }]),
+        };
+        if in_time(at) { Ok(writes) } else { Err(Reported::WrongTime) }
+    }
+
+    /// Whose link token this is, if it was good for `site` when it came.
+    fn proved(&self, site: &Origin, from: &str, token: &str, at: UnixSeconds) -> Option<VisitorId> {
+        let unverified = UnverifiedToken::parse(token).ok().filter(|token| token.kind() == TokenKind::Link)?;
+        let siblings = self.siblings.load();
+        let (_, verifier) = siblings.verifier(&unverified, Some(from), site)?;
+        unverified.verify(&verifier, at).ok().map(|verified| verified.visitor())
+    }
+}
+
+#[async_trait]
+impl Records for Keeper {
+    async fn read(&self, site: &Origin, visitor: VisitorId) -> Result<Option<Box<Record>>, Unavailable> {
+        match self.store.read(visitor).await {
+            Ok(Held::Record(record)) => Ok(Some(record).filter(|record| record.sites.contains_key(site.as_str()))),
+            Ok(Held::Nothing | Held::Revoked) => Ok(None),
+            Ok(Held::Unreadable) => Err(Unavailable("the record cannot be read".into())),
+            Err(fault) => Err(Unavailable(fault.to_string())),
+        }
+    }
+
+    async fn change_properties(
+        &self,
+        site: &Origin,
+        visitor: VisitorId,
+        change: PropertyChange,
+        expected: Option<u64>,
+    ) -> Result<Outcome, Unavailable> {
+        let by = Writer::Site(site.to_string());
+        let change = Change::Properties { change, expected };
+        let write = Write { visitor, by, at: self.clock.now(), change };
+        self.writer.ask(write).await.map_err(|_| Unavailable("the store takes no writes".into()))
+    }
+
+    async fn report(&self, site: &Origin, reports: Vec<Report>) -> Result<Vec<Reported>, Unavailable> {
+        // All are queued before the first is waited for, so that one commit takes them, in their order.
+        let mut waiting = Vec::with_capacity(reports.len());
+        for report in reports {
+            let ends = if let Report::Refusal { visitor, .. } = &report { Some(*visitor) } else { None };
+            let begun = self.writes(site, report).map(|writes| {
+                let asked: Vec<_> = writes.into_iter().map(|write| self.writer.begin(write)).collect();
+                (asked, ends)
+            });
+            waiting.push(begun);
+        }
+        let full = || Unavailable("the store takes no writes".into());
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for begun in waiting {
+            let (asked, ends) = match begun {
+                Ok(begun) => begun,
+                Err(refused) => {
+                    outcomes.push(refused);
+                    continue;
+                }
+            };
+            let mut reported = Reported::Recorded;
+            for receipt in asked {
+                let outcome = receipt.ok_or_else(full)?.await.ok().and_then(Result::ok).ok_or_else(full)?;
+                if reported == Reported::Recorded {
+                    reported = Reported::from(&outcome);
+                }
+            }
+            // This node need not wait for its own look at the store.
+            if let (Some(visitor), Reported::Recorded) = (ends, reported) {
+                self.revoked.insert(visitor);
+            }
+            outcomes.push(reported);
+        }
+        Ok(outcomes)
+    }
+
+    async fn revocations(&self, cursor: Cursor) -> Result<Revocations, Unavailable> {
+        let found = self.store.revocations(cursor, REVOCATIONS_MAX).await.map_err(|fault| Unavailable(fault.to_string()))?;
+        let more = found.len() == REVOCATIONS_MAX;
+        let cursor = found.last().map_or(cursor, |(number, _)| *number);
+        Ok(Revocations { revoked: found.into_iter().map(|(_, visitor)| visitor).collect(), cursor, more })
+    }
+}

@@ -1,0 +1,209 @@
+//! Writes beside the hot path: many requests' writes are committed together, and none of them waits longer than it wants.
+//!
+//! 1. The queue is bounded. What finds no room is lost, and counted.
+//! 2. While one batch commits, the next gathers: the busier, the larger the batches.
+//! 3. A store that cannot be had is tried again until it can: writes that [must not be lost](RecordWriter::put) wait, those
+//!    whose [sender waits](RecordWriter::ask) fail at once, since the sender will try again.
+//! 4. A batch that the store refuses is tried write by write, so that one bad write costs no other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+use crate::domain::record::{Outcome, Write};
+
+use super::visitors::{StoreFault, VisitorStore};
+
+/// How many writes wait at most: about 40 MB.
+const QUEUE_MAX: usize = 65_536;
+
+/// How many writes one commit takes at most.
+const BATCH_MAX: usize = 512;
+
+/// From one try on a store that cannot be had to the next.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// Hands writes to the store.
+#[derive(Clone)]
+pub struct RecordWriter {
+    queue: mpsc::Sender<Job>,
+    state: Arc<State>,
+}
+
+/// How it goes, for health and metrics.
+#[derive(Debug, Default)]
+struct State {
+    is_down: AtomicBool,
+    waiting: AtomicU64,
+    lost: AtomicU64,
+    written: AtomicU64,
+}
+
+/// How it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriterState {
+    /// The last commit failed, and is tried again.
+    pub is_down: bool,
+    /// Writes that are not committed yet.
+    pub waiting: u64,
+    /// Writes that were given up since the start.
+    pub lost: u64,
+    /// Writes that were committed since the start.
+    pub written: u64,
+}
+
+/// The store did not take the write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotWritten;
+
+/// Tells when a write is committed.
+pub type Receipt = oneshot::Receiver<Result<Outcome, NotWritten>>;
+
+struct Job {
+    write: Arc<Write>,
+    done: oneshot::Sender<Result<Outcome, NotWritten>>,
+    waits_for_store: bool,
+}
+
+impl RecordWriter {
+    /// A writer, and the work that it needs done: spawn it on a runtime that lives as long as the process.
+    pub fn new(store: Arc<dyn VisitorStore>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let state = Arc::new(State::default());
+        let work = work(store, waiting, Arc::clone(&state));
+        (Self { queue, state }, work)
+    }
+
+    /// Puts a write in the queue. It stays there until the store has it; the receipt need not be kept. `None` when there is no
+    /// room: the write is lost, and counted.
+    #[must_use]
+    pub fn put(&self, write: Write) -> Option<Receipt> {
+        self.enqueue(write, true)
+    }
+
+    /// Puts a write in the queue and waits for what becomes of it.
+    ///
+    /// # Errors
+    /// When the store cannot be had. It is not tried again, but may have been done.
+    pub async fn ask(&self, write: Write) -> Result<Outcome, NotWritten> {
+        self.begin(write).ok_or(NotWritten)?.await.unwrap_or(Err(NotWritten))
+    }
+
+    /// The first half of [`ask`](Self::ask): puts the write in the queue. `None` when there is no room.
+    #[must_use]
+    pub fn begin(&self, write: Write) -> Option<Receipt> {
+        self.enqueue(write, false)
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn state(&self) -> WriterState {
+        WriterState {
+            is_down: self.state.is_down.load(Ordering::Relaxed),
+            waiting: self.state.waiting.load(Ordering::Relaxed),
+            lost: self.state.lost.load(Ordering::Relaxed),
+            written: self.state.written.load(Ordering::Relaxed),
+        }
+    }
+
+    fn enqueue(&self, write: Write, waits_for_store: bool) -> Option<Receipt> {
+        let (done, receipt) = oneshot::channel();
+        // Counted before it is there, so that the count never goes below zero.
+        self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        let sent = self.queue.try_send(Job { write: Arc::new(write), done, waits_for_store });
+        if sent.is_err() {
+            self.state.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.state.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        sent.is_ok().then_some(receipt)
+    }
+}
+
+async fn work(store: Arc<dyn VisitorStore>, mut queue: mpsc::Receiver<Job>, state: Arc<State>) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let mut pause = RETRY_FIRST;
+        while !batch.is_empty() {
+            match store.commit(writes(&batch)).await {
+                Ok(outcomes) => {
+                    state.came_back();
+                    state.finish(batch.drain(..).zip(outcomes));
+                }
+                Err(StoreFault::Refused(what)) => {
+                    tracing::error!(what, writes = batch.len(), "the store refuses a batch; its writes are tried one by one");
+                    one_by_one(&*store, &mut batch, &state).await;
+                }
+                Err(fault) => {
+                    state.went_down(&fault);
+                    // Who waits for the answer is told now; the rest waits for the store.
+                    state.give_up(batch.extract_if(.., |job| !job.waits_for_store), false);
+                    sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_LAST);
+                    fail_waiting(&mut queue, &mut batch, &state);
+                }
+            }
+        }
+    }
+}
+
+/// While the store is down, those who wait for an answer must not wait behind those who do not.
+fn fail_waiting(queue: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>, state: &State) {
+    while batch.len() < BATCH_MAX {
+        let Ok(job) = queue.try_recv() else { return };
+        if job.waits_for_store { batch.push(job) } else { state.give_up([job], false) }
+    }
+}
+
+async fn one_by_one(store: &dyn VisitorStore, batch: &mut Vec<Job>, state: &State) {
+    let mut kept = Vec::new();
+    for job in batch.drain(..) {
+        match store.commit(vec![Arc::clone(&job.write)]).await {
+            Ok(mut outcomes) => state.finish([job].into_iter().zip(outcomes.pop())),
+            Err(StoreFault::Refused(_)) => state.give_up([job], true),
+            Err(_) => kept.push(job),
+        }
+    }
+    *batch = kept;
+}
+
+fn writes(batch: &[Job]) -> Vec<Arc<Write>> {
+    batch.iter().map(|job| Arc::clone(&job.write)).collect()
+}
+
+impl State {
+    fn finish(&self, done: impl IntoIterator<Item = (Job, Outcome)>) {
+        for (job, outcome) in done {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.written.fetch_add(1, Ordering::Relaxed);
+            let _ = job.done.send(Ok(outcome));
+        }
+    }
+
+    fn give_up(&self, jobs: impl IntoIterator<Item = Job>, is_loss: bool) {
+        for job in jobs {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.lost.fetch_add(u64::from(is_loss), Ordering::Relaxed);
+            let _ = job.done.send(Err(NotWritten));
+        }
+    }
+
+    fn came_back(&self) {
+        if self.is_down.swap(false, Ordering::Relaxed) {
+            tracing::info!(
+                waiting = self.waiting.load(Ordering::Relaxed),
+                lost = self.lost.load(Ordering::Relaxed),
+                "the store takes writes again"
+            );
+        }
+    }
+
+    fn went_down(&self, fault: &StoreFault) {
+        if !self.is_down.swap(true, Ordering::Relaxed) {
+            tracing::error!(%fault, "the store takes no writes; hops go on, and what they would write waits in memory");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What a satellite asks of the visitor records, wherever they are: in this process, or behind the broker's API.
+
+use async_trait::async_trait;
+
+use crate::base::id::VisitorId;
+use crate::base::origin::Origin;
+use crate::domain::properties::PropertyChange;
+use crate::domain::record::{Outcome, Record};
+use crate::domain::reports::{Report, Reported, Revocations};
+
+use super::visitors::Cursor;
+
+/// The records, for the sites of a process. Each call names the site that asks; it may touch only visitors it has seen.
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// The record of a visitor; `None` when the site has not seen it, or there is none.
+    async fn read(&self, site: &Origin, visitor: VisitorId) -> Result<Option<Box<Record>>, Unavailable>;
+
+    /// Changes a visitor's properties, if their version is still `expected`.
+    async fn change_properties(
+        &self,
+        site: &Origin,
+        visitor: VisitorId,
+        change: PropertyChange,
+        expected: Option<u64>,
+    ) -> Result<Outcome, Unavailable>;
+
+    /// Takes reports, in their order; one outcome for each.
+    async fn report(&self, site: &Origin, reports: Vec<Report>) -> Result<Vec<Reported>, Unavailable>;
+
+    /// The revocations after `cursor`.
+    async fn revocations(&self, cursor: Cursor) -> Result<Revocations, Unavailable>;
+}
+
+/// The records cannot be had just now. Whatever was asked may be asked again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable(
+    /// Why, without anything secret.
+    pub String,
+);

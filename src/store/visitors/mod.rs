@@ -1,0 +1,108 @@
+//! The visitor store: keeps records and revocations. One file a backend; `tests/stores` holds the suite that each passes.
+
+pub mod migrations;
+pub mod sqlite;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::base::clock::UnixSeconds;
+use crate::base::id::VisitorId;
+use crate::domain::record::{Held, Outcome, Write};
+
+/// Where revocations are counted from: each has a number above those that were committed before it.
+pub type Cursor = u64;
+
+/// Keeps visitor records.
+///
+/// # The contract
+///
+/// 1. [`commit`](Self::commit) applies all writes, in their order, as `domain::record_batch` plans them, or none of them. When
+///    it says `Ok`, they outlive `kill -9` of this process, and of the machine where the medium does.
+/// 2. Batches of different nodes count as if they came one after the other.
+/// 3. A fault says nothing on whether the batch was applied. To apply it again does no harm.
+/// 4. An ID that was revoked is [`Held::Revoked`] from then on, until [`sweep`](Self::sweep) drops the revocation.
+/// 5. Revocations have rising numbers: who has seen number n and asks for those after n misses none.
+/// 6. Every call ends, with a fault if need be, within a few seconds: a store that hangs must not hold its callers.
+#[async_trait]
+pub trait VisitorStore: Send + Sync {
+    /// Makes ready: connects, and brings the schema to this version, under a lock that other nodes respect. It may be called
+    /// again after a fault.
+    async fn prepare(&self) -> Result<(), StoreFault>;
+
+    /// Applies a batch.
+    async fn commit(&self, writes: Vec<Arc<Write>>) -> Result<Vec<Outcome>, StoreFault>;
+
+    /// What is held of an ID.
+    async fn read(&self, visitor: VisitorId) -> Result<Held, StoreFault>;
+
+    /// The revocations after `cursor`, oldest first, at most `limit`, each with its number.
+    async fn revocations(&self, cursor: Cursor, limit: usize) -> Result<Vec<(Cursor, VisitorId)>, StoreFault>;
+
+    /// Looks at `slice` records after `from`, in the order of their IDs, and deletes those that nobody saw since
+    /// `unseen_since` or that are revoked. With the last slice, revocations from before `revoked_before` go as well.
+    async fn sweep(&self, from: Option<VisitorId>, before: SweepBefore, slice: usize) -> Result<Swept, StoreFault>;
+
+    /// How many records there are, and how many octets the store takes.
+    async fn size(&self) -> Result<StoreSize, StoreFault>;
+}
+
+/// What a sweep deletes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SweepBefore {
+    /// Records that were last seen before this.
+    pub seen: UnixSeconds,
+    /// Revocations from before this.
+    pub revoked: UnixSeconds,
+}
+
+/// What one slice of a sweep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// How many records were deleted.
+    pub deleted: u64,
+    /// Where the next slice begins; `None` after the last.
+    pub next: Option<VisitorId>,
+}
+
+/// How much a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSize {
+    /// Records.
+    pub records: u64,
+    /// Octets on disk, with indexes.
+    pub octets: u64,
+}
+
+/// Why a store did not do as asked. Nothing secret is in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreFault {
+    /// It cannot be had just now: down, full, locked, too slow. Trying again may help.
+    Unavailable(String),
+    /// Its schema is of a newer version of Throughline. Trying again does not help.
+    Newer {
+        /// The version that is there.
+        found: u32,
+        /// The newest that this program knows.
+        known: u32,
+    },
+    /// It refuses what it was given. Trying the same again does not help.
+    Refused(String),
+}
+
+impl fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(what) => write!(f, "the store cannot be had: {what}"),
+            Self::Newer { found, known } => write!(
+                f,
+                "the store's schema is version {found}, and this program knows {known}: a newer Throughline has been at work on it; run that one, or restore the backup from before the upgrade"
+            ),
+            Self::Refused(what) => write!(f, "the store refuses: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreFault {}
