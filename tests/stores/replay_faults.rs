@@ -1,0 +1,180 @@
+//! What goes wrong with the shared replay memory, done on purpose: it dies, hangs, refuses us, or loses a part of itself.
+
+use std::time::Duration;
+
+use throughline::base::clock::{Clock as _, SystemClock};
+use throughline::store::recent_set::Claim;
+use throughline::store::redis_replay::RedisReplay;
+use throughline::store::replay::Claiming;
+
+use crate::replay::{Nodes, key, settings};
+use crate::replay_nodes::{table, up_to_the_token};
+use crate::support::browser::Browser;
+use crate::support::company::Company;
+use crate::support::files::Setup;
+use crate::support::process::wait_until;
+use crate::support::redis::{Redis, RedisCluster};
+
+/// What the log says when the memory goes, and when it is back.
+const GONE: &str = "the shared replay memory cannot be used";
+const BACK: &str = "the shared replay memory is well again";
+
+/// The time for a claim in these tests.
+const WITHIN: Duration = Duration::from_millis(200);
+
+/// More than this is waiting for something that does not answer. A busy machine adds to the time above.
+const BOUND: Duration = Duration::from_secs(3);
+
+/// Somebody new comes to the shop. Whatever happens, the page does; says whether an ID came as well, and how long the
+/// arrival took.
+fn visit(company: &Company) -> (bool, Duration) {
+    let mut browser = Browser::new();
+    let back = up_to_the_token(company, &mut browser);
+    let clock = SystemClock::new();
+    let visit = browser.navigate(&format!("{}{back}", company.shop));
+    let took = clock.uptime();
+    assert_eq!(visit.statuses(), [303, 200], "{visit:#?}");
+    (browser.visitor(&company.shop).is_some(), took)
+}
+
+fn wait_for(what: &str, is_so: impl FnMut() -> bool) {
+    wait_until(what, || false, is_so).unwrap_or_else(|problem| panic!("{problem}"));
+}
+
+fn company(redis: &Redis) -> Company {
+    let tables = table(redis, u32::try_from(WITHIN.as_millis()).expect("a short time"));
+    let company = Company::start(Setup { workers: 2, tables, ..Setup::default() });
+    wait_for("the memory is connected", || visit(&company).0);
+    company
+}
+
+fn times_said(company: &Company, what: &str) -> usize {
+    company.stderr().matches(what).count()
+}
+
+/// The memory is gone: tokens are refused, pages come in time, and one line says so.
+fn assert_pages_go_on(company: &Company) {
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let (has_id, took) = visit(company);
+        assert!(!has_id, "identity fails closed");
+        assert!(took < BOUND, "{took:?}");
+        times.push(took);
+    }
+    times.sort();
+    println!("T7: arrivals without the memory: median {:?}, slowest {:?}", times[10], times[19]);
+    assert_eq!(times_said(company, GONE), 1, "{}", company.stderr());
+}
+
+fn assert_recovered(company: &Company) {
+    wait_for("tokens count again, unaided", || visit(company).0);
+    wait_for("the log says so", || times_said(company, BACK) == 1);
+    assert!(visit(company).0);
+    assert_eq!(times_said(company, GONE), 1, "{}", company.stderr());
+}
+
+#[test]
+fn t7_a2_a_redis_that_dies_costs_ids_and_no_page() {
+    let mut redis = Redis::start(&[]);
+    let company = company(&redis);
+    redis.kill();
+    assert_pages_go_on(&company);
+    redis.start_again();
+    assert_recovered(&company);
+}
+
+#[test]
+fn t7_a2_a_redis_that_hangs_keeps_no_page_waiting() {
+    let redis = Redis::start(&[]);
+    let company = company(&redis);
+    redis.freeze();
+    // All at once, before anybody has seen that it hangs.
+    std::thread::scope(|scope| {
+        let visits: Vec<_> = (0..16).map(|_| scope.spawn(|| visit(&company))).collect();
+        for visit in visits {
+            let (has_id, took) = visit.join().expect("the page came");
+            assert!(!has_id && took < BOUND, "{took:?}");
+        }
+    });
+    assert_pages_go_on(&company);
+    redis.thaw();
+    assert_recovered(&company);
+}
+
+#[test]
+fn t7_a2_a_redis_that_is_not_there_at_the_start_is_found_when_it_comes() {
+    let mut redis = Redis::start(&[]);
+    redis.kill();
+    let company = Company::start(Setup { tables: table(&redis, 200), ..Setup::default() });
+    assert_pages_go_on(&company);
+    redis.start_again();
+    assert_recovered(&company);
+}
+
+#[test]
+fn t7_t9_a_wrong_password_is_one_line_that_does_not_repeat_it() {
+    let redis = Redis::start(&["--requirepass", "right"]);
+    let tables = format!("{}password_env = \"REPLAY_PASSWORD\"\n", table(&redis, 200));
+    let wrong = Setup { tables: tables.clone(), env: &[("REPLAY_PASSWORD", "hunter2")], ..Setup::default() };
+    let company = Company::start(wrong);
+    assert_pages_go_on(&company);
+    let said = company.stderr();
+    assert!(said.lines().any(|line| line.contains(GONE) && line.contains("it refuses the user or the password")), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+
+    let company = Company::start(Setup { tables: table(&redis, 200), ..Setup::default() });
+    assert_pages_go_on(&company);
+    assert!(company.stderr().contains("it wants a password"), "{}", company.stderr());
+
+    let company = Company::start(Setup { tables, env: &[("REPLAY_PASSWORD", "right")], ..Setup::default() });
+    wait_for("the right one opens", || visit(&company).0);
+    assert_eq!(times_said(&company, GONE), 0, "{}", company.stderr());
+}
+
+#[test]
+fn t7_a_replica_takes_no_claims() {
+    let master = Redis::start(&[]);
+    let port = master.url().rsplit(':').next().expect("a port").to_owned();
+    let replica = Redis::start(&["--replicaof", &format!("127.0.0.1 {port}")]);
+    let memory = RedisReplay::start(settings(&[&replica], false, BOUND, BOUND)).expect("it can be used");
+    let pause = SystemClock::new();
+    while pause.uptime() < Duration::from_secs(1) {
+        assert!(matches!(memory.claim(1), Claiming::Now(Claim::Unreachable)), "it never counts as connected");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(replica.ask(&["replicaof", "no", "one"]).trim(), "OK");
+    wait_for("it takes claims as a master", || memory.is_connected());
+}
+
+#[test]
+fn t7_a2_a_cluster_that_loses_a_node_never_says_first_twice_and_recovers() {
+    let mut cluster = RedisCluster::start();
+    let servers: Vec<_> = cluster.nodes.iter().collect();
+    let nodes = Nodes::sharing(&servers, true, Duration::from_secs(600), Duration::from_secs(1));
+    let numbers = 0..60_u128;
+    for number in numbers.clone() {
+        assert_eq!(nodes.claim(0, key(number)), Claim::First);
+    }
+    cluster.nodes[1].kill();
+    let mut unreachable = 0;
+    for number in numbers.clone() {
+        let begun = nodes.uptime();
+        match nodes.claim(number as usize, key(number)) {
+            Claim::Again => {}
+            Claim::Unreachable => unreachable += 1,
+            other => panic!("{number}: {other:?}"),
+        }
+        assert!(nodes.uptime() - begun < BOUND, "{number}");
+    }
+    assert!(unreachable > 0, "a third of the keys were there");
+    cluster.nodes[1].start_again();
+    cluster.wait_until_well();
+    // What the dead node knew is lost; what was claimed afterwards counts on all nodes.
+    for node in 0..3_u128 {
+        for number in 100..110 {
+            let key = key(node * 1000 + number);
+            wait_for("claims are answered again", || matches!(nodes.claim(node as usize, key), Claim::First | Claim::Again));
+            assert_eq!(nodes.claim(node as usize + 1, key), Claim::Again);
+        }
+    }
+}
