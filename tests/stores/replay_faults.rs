@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use throughline::base::clock::{Clock as _, SystemClock};
 use throughline::store::recent_set::Claim;
-use throughline::store::redis_replay::RedisReplay;
+use throughline::store::redis_replay::{RedisReplay, RedisSettings};
 use throughline::store::replay::Claiming;
 
 use crate::replay::{Nodes, key, settings};
@@ -12,7 +12,7 @@ use crate::replay_nodes::{table, up_to_the_token};
 use crate::support::browser::Browser;
 use crate::support::company::Company;
 use crate::support::files::Setup;
-use crate::support::process::wait_until;
+use crate::support::process::{free_port, wait_until};
 use crate::support::redis::{Redis, RedisCluster};
 
 /// What the log says when the memory goes, and when it is back.
@@ -129,6 +129,61 @@ fn t7_t9_a_wrong_password_is_one_line_that_does_not_repeat_it() {
     let company = Company::start(Setup { tables, env: &[("REPLAY_PASSWORD", "right")], ..Setup::default() });
     wait_for("the right one opens", || visit(&company).0);
     assert_eq!(times_said(&company, GONE), 0, "{}", company.stderr());
+}
+
+#[test]
+fn t7_behind_tls_only_a_server_of_a_trusted_authority_is_asked() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name).to_string_lossy().into_owned());
+    std::fs::write(&certificate, own.cert.pem()).expect("a file");
+    std::fs::write(&key, own.signing_key.serialize_pem()).expect("a file");
+    let port = free_port().to_string();
+    let options = ["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-auth-clients", "no"];
+    let redis = Redis::start(&[&options[..], &["--tls-ca-cert-file", &certificate]].concat());
+    let settings = RedisSettings {
+        nodes: vec![format!("rediss://127.0.0.1:{port}")],
+        authorities: Some(own.cert.pem().into_bytes()),
+        ..settings(&[&redis], false, BOUND, BOUND)
+    };
+    let trusting = RedisReplay::start(settings.clone()).expect("it can be used");
+    wait_for("it is connected", || trusting.is_connected());
+    let with_mozillas = RedisReplay::start(RedisSettings { authorities: None, ..settings }).expect("it can be used");
+    let pause = SystemClock::new();
+    while pause.uptime() < Duration::from_secs(1) {
+        assert!(!with_mozillas.is_connected());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What docs/operating.md asks an operator to allow.
+#[test]
+fn t7_a_user_with_the_least_rights_is_enough_and_with_less_nobody_is_first() {
+    let (one, cluster) = (Redis::start(&[]), RedisCluster::start());
+    let allow = |server: &Redis, user: &str, rights: &[&str]| {
+        let words = [&["acl", "setuser", user, "on", ">right", "-@all"], rights].concat();
+        assert_eq!(server.ask(&words).trim(), "OK");
+    };
+    let all: Vec<_> = cluster.nodes.iter().collect();
+    for (servers, is_cluster, rights) in [
+        (vec![&one], false, &["~throughline:used:*", "+set"][..]),
+        (all, true, &["~throughline:used:*", "+set", "+cluster|slots"]),
+    ] {
+        for server in &servers {
+            allow(server, "enough", rights);
+            allow(server, "less", &["~throughline:other:*", "+set", "+cluster|slots"]);
+        }
+        let start = |user: &str| {
+            let login = (Some(user.to_owned()), Some(zeroize::Zeroizing::new("right".to_owned())));
+            let settings =
+                RedisSettings { username: login.0, password: login.1, ..settings(&servers, is_cluster, BOUND * 10, BOUND) };
+            RedisReplay::start(settings).expect("it can be used")
+        };
+        let (enough, less) = (start("enough"), start("less"));
+        wait_for("it is connected", || enough.is_connected());
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!less.is_connected() && matches!(less.claim(1), Claiming::Now(Claim::Unreachable)));
+    }
 }
 
 #[test]
