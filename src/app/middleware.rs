@@ -123,7 +123,7 @@ impl<S> Wrapped<S> {
                     Decided::AfterClaim(waiting) => {
                         let (node, served, service) = (Arc::clone(&self.node), Arc::clone(served), Rc::clone(&self.service));
                         let answer = async move {
-                            let page = node.after_claim(&served, waiting).await;
+                            let page = node.after_claim(&served, *waiting).await;
                             go_on(&*service, request, page).await
                         };
                         Way::Later { answer: Box::pin(answer) }

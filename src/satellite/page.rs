@@ -42,8 +42,9 @@ pub enum Page {
 pub enum Decided {
     /// Everything.
     Now(Page),
-    /// Everything but whether its token was used before: the memory that knows is on another machine.
-    AfterClaim(Waiting),
+    /// Everything but whether its token was used before: the memory that knows is on another machine. Boxed, so that the
+    /// many that do not wait are small.
+    AfterClaim(Box<Waiting>),
 }
 
 /// How the application serves it.
@@ -185,7 +186,7 @@ impl Request<'_> {
         };
         match arriving.claim(self.satellite, self.env) {
             Claiming::Now(claim) => land(landing, arriving.finish(self.satellite, claim)),
-            Claiming::Soon(claim) => Decided::AfterClaim(Waiting { claim, arriving, landing }),
+            Claiming::Soon(claim) => Decided::AfterClaim(Box::new(Waiting { claim, arriving, landing })),
         }
     }
 

@@ -59,7 +59,7 @@ pub(crate) fn settings(servers: &[&Redis], cluster: bool, span: Duration, within
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
 }
 

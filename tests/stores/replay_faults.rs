@@ -7,7 +7,7 @@ use throughline::store::recent_set::Claim;
 use throughline::store::redis_replay::{RedisReplay, RedisSettings};
 use throughline::store::replay::Claiming;
 
-use crate::replay::{Nodes, key, settings};
+use crate::replay::{Nodes, key, runtime, settings};
 use crate::replay_nodes::{table, up_to_the_token};
 use crate::support::browser::Browser;
 use crate::support::company::Company;
@@ -241,4 +241,26 @@ fn t7_a2_a_cluster_that_loses_a_node_never_says_first_twice_and_recovers() {
             assert_eq!(nodes.claim(node as usize + 1, key), Claim::Again);
         }
     }
+}
+
+#[test]
+fn t7_a2_a_cluster_that_hangs_is_let_go_of_and_found_again() {
+    let cluster = RedisCluster::start();
+    let servers: Vec<_> = cluster.nodes.iter().collect();
+    let settings = settings(&servers, true, BOUND * 10, WITHIN);
+    let memory = RedisReplay::start(settings).expect("it can be used");
+    let claim = |number| runtime().block_on(memory.claim(key(number)).claimed());
+    wait_for("it is connected", || memory.is_connected());
+    servers.iter().for_each(|server| server.freeze());
+    let mut asked = 0;
+    wait_for("it is let go of", || {
+        let clock = SystemClock::new();
+        assert_eq!(claim(asked), Claim::Unreachable);
+        assert!(clock.uptime() < BOUND, "{:?}", clock.uptime());
+        asked += 1;
+        !memory.is_connected()
+    });
+    assert!(matches!(memory.claim(key(asked)), Claiming::Now(Claim::Unreachable)), "and nobody waits any more");
+    servers.iter().for_each(|server| server.thaw());
+    wait_for("claims are answered again", || claim(1000) == Claim::First);
 }

@@ -90,7 +90,7 @@ fn t7_of_64_exchanges_at_once_over_two_processes_exactly_one_succeeds() {
 /// The other way in: the CORS route's token is posted.
 #[test]
 fn t7_a_posted_token_is_used_once_over_two_processes() {
-    let redis = Redis::start(&[]);
+    let mut redis = Redis::start(&[]);
     let setup = Setup { tables: table(&redis, 2000), ..Setup::with_whoami() };
     let mut company = Company::start_split(setup);
     let second = second_node(&mut company);
@@ -122,4 +122,44 @@ fn t7_a_posted_token_is_used_once_over_two_processes() {
     wait_until("the second node asks", || false, is_decided).unwrap_or_else(|problem| panic!("{problem}"));
     assert_eq!((last.status, last.json()["reason"].as_str()), (200, Some("replayed")));
     assert!(!sets_id(&last));
+
+    redis.kill();
+    let is_lost = || {
+        last = wire::send(second, request.as_bytes()).expect("it answers");
+        last.json()["reason"] == "replay_unknown"
+    };
+    wait_until("nobody can tell", || false, is_lost).unwrap_or_else(|problem| panic!("{problem}"));
+    assert_eq!((last.status, last.json()["exchanged"].as_bool()), (200, Some(false)));
+    assert!(!sets_id(&last));
+}
+
+/// A browser that shows no cookie gets the page itself with a token that is used up, after the wait as without it.
+#[test]
+fn t7_r3_a_page_that_waited_for_the_claim_is_served_by_the_application() {
+    let mut redis = Redis::start(&[]);
+    let company = Company::echoing(Setup { tables: table(&redis, 2000), ..Setup::default() });
+    let mut linking = Browser::new();
+    let has_id = || {
+        linking = Browser::new();
+        linking.navigate(&format!("{}/p", company.shop));
+        linking.visitor(&company.shop).is_some()
+    };
+    wait_until("tokens count", || false, has_id).unwrap_or_else(|problem| panic!("{problem}"));
+    let to = format!("{}/q?x=1", company.learn).replace(':', "%3A").replace('/', "%2F").replace('?', "%3F").replace('=', "%3D");
+    let mut link = || {
+        let url = format!("{}/_throughline/go?to={to}", company.shop);
+        linking.step(&url, Some(&company.shop)).header("location").expect("a link").to_owned()
+    };
+    let follow = |link: &str| Browser::new().step(link, Some(&format!("{}/p", company.shop)));
+    let (first, second) = (link(), link());
+    assert_eq!(follow(&first).status, 303, "its first use");
+    let again = follow(&first);
+    assert_eq!((again.status, again.json()["target"].as_str()), (200, Some("/q?x=1")), "{again:?}");
+    assert!(again.json()["visitor"].is_null() && !again.all("set-cookie").any(|line| line.contains("=1.l.")), "{again:?}");
+    assert_eq!(follow(&second).status, 303, "another token counts");
+
+    redis.kill();
+    let unknown = follow(&link());
+    assert_eq!((unknown.status, unknown.json()["target"].as_str()), (200, Some("/q?x=1")), "{unknown:?}");
+    assert!(unknown.json()["visitor"].is_null());
 }
