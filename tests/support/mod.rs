@@ -10,4 +10,5 @@ pub(crate) mod browser;
 pub(crate) mod company;
 pub(crate) mod files;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod wire;
