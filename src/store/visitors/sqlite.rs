@@ -18,7 +18,7 @@ use crate::domain::record::{Held, Outcome, Write};
 use crate::domain::record_batch::{Loaded, plan, touched};
 
 use super::migrations::{SQLITE, missing};
-use super::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
+use super::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
 
 /// How long a connection waits for another process's lock.
 const LOCK_TIME_MAX: Duration = Duration::from_secs(2);
@@ -159,15 +159,6 @@ fn sweep(connection: &mut Connection, from: Option<VisitorId>, before: SweepBefo
         .execute(params![from, last, signed(before.seen.0)])?;
     transaction.commit()?;
     Ok(Swept { deleted: deleted as u64, next: Some(read_id(last)?) })
-}
-
-/// SQLite's integers are signed; times and counts stay far below where that matters.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
 }
 
 fn read_id(bytes: Vec<u8>) -> Result<VisitorId, StoreFault> {
