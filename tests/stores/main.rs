@@ -1,0 +1,6 @@
+//! What is remembered between requests: one acceptance suite for each kind of memory, passed by every backend.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod visitors;
