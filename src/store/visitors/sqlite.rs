@@ -183,13 +183,39 @@ impl Place {
             }
         };
         connection.busy_timeout(LOCK_TIME_MAX)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.set_prepared_statement_cache_capacity(32);
-        migrate(&mut connection)?;
+        // Most files are ready, and finding that out takes no lock.
+        if !is_ready(&connection)? {
+            migrate(&mut connection)?;
+        }
+        // Only now is the file known to be ours: the journal's kind is written into it.
+        write_ahead(&connection)?;
         Ok(connection)
     }
+}
+
+/// Switches to the write-ahead log. SQLite does not wait for other connections there, as it does elsewhere.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut pauses = LOCK_TIME_MAX.as_millis() / PAUSE.as_millis();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && pauses > 0 => {
+                pauses -= 1;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether the file is ours, and has the schema of this version.
+fn is_ready(connection: &Connection) -> Result<bool, StoreFault> {
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(application == APPLICATION_ID && missing(&SQLITE, found)?.is_empty())
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {
