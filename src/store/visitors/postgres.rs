@@ -44,7 +44,7 @@ const FORGET_REVOCATIONS: &str = "
     DELETE FROM revocation WHERE number IN (SELECT number FROM revocation WHERE at < $1 ORDER BY number LIMIT 100000)";
 
 const SIZE: &str = "
-    SELECT (SELECT count(*) FROM (SELECT FROM visitor LIMIT $1 + 1) AS some),
+    SELECT (SELECT count(*) FROM (SELECT FROM visitor LIMIT $1::bigint + 1) AS counted),
            coalesce(sum(greatest(reltuples, 0)) FILTER (WHERE relispartition), 0)::bigint,
            sum(pg_total_relation_size(oid))::bigint
     FROM pg_class

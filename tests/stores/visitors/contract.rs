@@ -15,7 +15,8 @@ fn version(outcome: &Outcome) -> Option<u64> {
 #[tokio::test]
 async fn writes_count_in_their_order() {
     for backend in Backend::ALL {
-        let store = backend.open().await.one;
+        let nodes = backend.open().await;
+        let store = &nodes.one;
         let batch = [
             set(id(1), A, r#"{"plan": 0}"#, None),
             seen(id(1), A, 100),
@@ -26,14 +27,14 @@ async fn writes_count_in_their_order() {
             seen(id(1), B, 200),
             set(id(1), B, r#"{"plan": 4}"#, Some(2)),
         ];
-        let outcomes = commit(&store, &batch).await;
+        let outcomes = commit(store, &batch).await;
         assert_eq!(outcomes.iter().map(version).collect::<Vec<_>>(), [None, None, Some(1), Some(2), None, None, None, Some(3)]);
         assert_eq!((&outcomes[0], &outcomes[1], &outcomes[5]), (&Outcome::NotSeen, &Outcome::Done, &Outcome::NotSeen));
-        let kept = record(&store, id(1)).await;
+        let kept = record(store, id(1)).await;
         assert_eq!((kept.version, kept.properties.get("plan")), (3, Some(&4.into())));
         assert_eq!(kept.sites.keys().collect::<Vec<_>>(), [A, B]);
         assert_eq!(store.read(id(3)).await, Ok(Held::Nothing));
-        assert_eq!(commit(&store, &[]).await, []);
+        assert_eq!(commit(store, &[]).await, []);
     }
 }
 
@@ -59,17 +60,18 @@ async fn a_batch_is_applied_whole_or_not_at_all() {
 #[tokio::test]
 async fn a_change_of_properties_needs_the_site_and_the_version() {
     for backend in Backend::ALL {
-        let store = backend.open().await.one;
-        commit(&store, &[seen(id(1), A, 100)]).await;
-        let first = commit(&store, &[set(id(1), A, r#"{"a": 1}"#, Some(0))]).await;
+        let nodes = backend.open().await;
+        let store = &nodes.one;
+        commit(store, &[seen(id(1), A, 100)]).await;
+        let first = commit(store, &[set(id(1), A, r#"{"a": 1}"#, Some(0))]).await;
         let Outcome::Properties(held) = &first[0] else { panic!("{first:?}") };
-        let second = commit(&store, &[set(id(1), A, r#"{"a": 2}"#, Some(0)), set(id(1), B, r#"{"a": 3}"#, None)]).await;
+        let second = commit(store, &[set(id(1), A, r#"{"a": 2}"#, Some(0)), set(id(1), B, r#"{"a": 3}"#, None)]).await;
         assert_eq!(second, [Outcome::Conflict(held.clone()), Outcome::NotSeen]);
         let large =
             format!("{{{}}}", (0..60).map(|n| format!("\"k{n}\": \"{}\"", "x".repeat(400))).collect::<Vec<_>>().join(","));
-        let third = commit(&store, &[set(id(1), A, &large, None)]).await;
+        let third = commit(store, &[set(id(1), A, &large, None)]).await;
         assert!(matches!(third[0], Outcome::Refused(_)), "{third:?}");
-        assert_eq!(record(&store, id(1)).await.versioned(), *held);
+        assert_eq!(record(store, id(1)).await.versioned(), *held);
     }
 }
 
@@ -162,15 +164,16 @@ async fn c2_an_alias_of_a_revoked_id_is_revoked() {
 #[tokio::test]
 async fn a_record_takes_only_so_many_aliases() {
     for backend in Backend::ALL {
-        let store = backend.open().await.one;
+        let nodes = backend.open().await;
+        let store = &nodes.one;
         let most = u32::try_from(ALIASES_MAX).expect("a small number");
         let aliases: Vec<_> = (0..=most).map(|number| alias(id(1), id(10 + number))).collect();
         let batch: Vec<_> = [seen(id(1), A, 100)].into_iter().chain(aliases.iter().cloned()).collect();
-        let outcomes = commit(&store, &batch).await;
+        let outcomes = commit(store, &batch).await;
         assert!(outcomes[..=ALIASES_MAX].iter().all(|outcome| *outcome == Outcome::Done));
         assert_eq!(outcomes[ALIASES_MAX + 1], Outcome::TooManyAliases);
-        assert_eq!(commit(&store, &aliases[..1]).await, [Outcome::Done], "one that is there already");
-        assert_eq!(record(&store, id(1)).await.aliases.len(), ALIASES_MAX);
+        assert_eq!(commit(store, &aliases[..1]).await, [Outcome::Done], "one that is there already");
+        assert_eq!(record(store, id(1)).await.aliases.len(), ALIASES_MAX);
     }
 }
 

@@ -12,7 +12,6 @@ async fn awkward_values_come_back_as_they_were() {
     let values = [
         json!("\u{2028}\u{2029}\u{feff}\u{200d}"),
         json!("👩‍👩‍👧‍👦 🏳️‍🌈 e\u{301} \u{10ffff} \u{1f} \u{7f}"),
-        json!("\u{0} in the middle"),
         json!("'; DROP TABLE visitor; -- \\ \\u0000 {1,2} $1 \"NULL\""),
         json!(0.1),
         json!(1e300),

@@ -29,8 +29,9 @@ pub(super) async fn migrate(client: &Client) -> Result<(), StoreFault> {
         return Err(StoreFault::Refused(format!("the database's encoding is {encoding}; make one with ENCODING 'UTF8'")));
     }
     let found = if exists {
-        let row = client.query_one("SELECT version FROM throughline_schema", &[]).await.map_err(in_words)?;
-        u32::try_from(row.get::<_, i32>(0)).unwrap_or(u32::MAX)
+        let row = client.query_opt("SELECT version FROM throughline_schema", &[]).await.map_err(in_words)?;
+        let version = row.and_then(|row| row.try_get::<_, i32>(0).ok()).and_then(|version| u32::try_from(version).ok());
+        version.ok_or_else(|| StoreFault::Refused("the table throughline_schema holds no version; it is not ours".into()))?
     } else {
         0
     };
