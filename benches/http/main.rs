@@ -11,6 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark is about the machine's own time")]
 
 mod company;
+#[expect(dead_code, reason = "shared with the benchmark of the store, which uses all of it")]
 mod load;
 mod process;
 mod servers;

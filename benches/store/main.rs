@@ -6,13 +6,13 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark is about the machine's own time")]
 
 #[path = "../http/company.rs"]
-#[allow(dead_code, reason = "shared with the other benchmark, which uses all of it")]
+#[expect(dead_code, reason = "shared with the other benchmark, which uses all of it")]
 mod company;
 #[path = "../http/load.rs"]
-#[allow(dead_code, reason = "shared with the other benchmark, which uses all of it")]
+#[expect(dead_code, reason = "shared with the other benchmark, which uses all of it")]
 mod load;
 #[path = "../http/process.rs"]
-#[allow(dead_code, reason = "shared with the other benchmark, which uses all of it")]
+#[expect(dead_code, reason = "shared with the other benchmark, which uses all of it")]
 mod process;
 
 mod fill;

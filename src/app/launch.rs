@@ -113,7 +113,7 @@ impl Launch {
             Some(store) => {
                 let (siblings, revoked, clock) = (&siblings, &revoked, &clock);
                 let around = Surroundings { siblings, revoked, clock, primary: &primary, registered: &registered };
-                Recording::here(store, &around)
+                Recording::here(store, &around, &outbound)?
             }
             None => Recording::there(&primary, &outbound, &sites),
         };

@@ -6,3 +6,4 @@ mod support;
 mod replay;
 mod replay_faults;
 mod replay_nodes;
+mod visitors;

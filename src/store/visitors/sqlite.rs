@@ -22,7 +22,7 @@ use crate::domain::record::{Change, Held, Outcome, Write};
 use crate::domain::record_batch::{Loaded, plan, touched};
 
 use super::migrations::{SQLITE, missing};
-use super::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
+use super::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
 
 /// How long a connection waits for another process's lock.
 const LOCK_TIME_MAX: Duration = Duration::from_secs(2);
@@ -204,15 +204,6 @@ fn keep_short(place: &Place, ended: &mpsc::Receiver<()>) {
     }
 }
 
-/// SQLite's integers are signed; times and counts stay far below where that matters.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
-
 fn read_id(bytes: Vec<u8>) -> Result<VisitorId, StoreFault> {
     VisitorId::from_bytes(&bytes).ok_or_else(|| StoreFault::Refused("a row's id is no visitor ID".into()))
 }
@@ -239,14 +230,40 @@ impl Place {
             }
         };
         connection.busy_timeout(LOCK_TIME_MAX)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES_MAX)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.set_prepared_statement_cache_capacity(32);
-        migrate(&mut connection)?;
+        // Most files are ready, and finding that out takes no lock.
+        if !is_ready(&connection)? {
+            migrate(&mut connection)?;
+        }
+        // Only now is the file known to be ours: the journal's kind is written into it.
+        write_ahead(&connection)?;
         Ok(connection)
     }
+}
+
+/// Switches to the write-ahead log. SQLite does not wait for other connections there, as it does elsewhere.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut pauses = LOCK_TIME_MAX.as_millis() / PAUSE.as_millis();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && pauses > 0 => {
+                pauses -= 1;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether the file is ours, and has the schema of this version.
+fn is_ready(connection: &Connection) -> Result<bool, StoreFault> {
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(application == APPLICATION_ID && missing(&SQLITE, found)?.is_empty())
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {
