@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderValue};
-use actix_web::rt::time::timeout;
+use actix_web::rt::time::{sleep, timeout};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 
@@ -44,6 +44,10 @@ const UNAVAILABLE: Refusal =
 
 /// How long the page's script waits for the record: less than it would wait for the ID itself.
 const RECORD_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// For so long after an ID came to a site, the broker may not have heard of it yet.
+const JUST_CAME_SPAN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(25);
 
 #[derive(Serialize)]
 struct Me {
@@ -87,13 +91,24 @@ pub fn me(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpR
     };
     let Some(identity) = identity else { return json(StatusCode::OK, &me, cookie).into() };
     let (records, origin) = (Arc::clone(&satellite.records), served.site.origin.clone());
+    let just_came = env.clock.now().since(identity.created) <= JUST_CAME_SPAN;
     Answer::Later(Box::pin(async move {
-        match timeout(RECORD_TIME_MAX, records.read(&origin, identity.visitor)).await {
+        let read = async {
+            loop {
+                match records.read(&origin, identity.visitor).await {
+                    // A link brought the visitor a moment ago, perhaps to another node, and the broker is being told.
+                    Ok(None) if just_came => sleep(LOOK_AGAIN_AFTER).await,
+                    read => break read,
+                }
+            }
+        };
+        match timeout(RECORD_TIME_MAX, read).await {
             Ok(Ok(Some(record))) => {
                 let Record { first_touch, properties, .. } = *record;
                 me = Me { first_touch, properties, record: "present", ..me };
             }
             Ok(Ok(None)) => {}
+            Err(_) if just_came => {}
             Ok(Err(_)) | Err(_) => me.record = "unavailable",
         }
         json(StatusCode::OK, &me, None)

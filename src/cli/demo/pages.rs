@@ -81,6 +81,7 @@ struct Company<'a> {
     total: String,
     links: Vec<Link>,
     news: &'a str,
+    me_path: &'static str,
     consent_path: &'static str,
     forget_path: &'static str,
 }
@@ -139,6 +140,7 @@ pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Dat
         way,
         links: links(&stage.cast, name),
         news: stage.cast.news.as_str(),
+        me_path: path::ME,
         consent_path: path::CONSENT,
         forget_path: path::FORGET,
     })
@@ -189,6 +191,7 @@ mod tests {
             total: HOSTILE.into(),
             links: hostile_links(),
             news: HOSTILE,
+            me_path: HOSTILE,
             consent_path: HOSTILE,
             forget_path: HOSTILE,
         });

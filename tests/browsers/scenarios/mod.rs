@@ -7,6 +7,7 @@ mod links;
 mod mitigations;
 mod one_id;
 mod outage;
+mod records;
 mod refusals;
 mod steps;
 mod tls;
