@@ -54,6 +54,13 @@ impl Siblings {
         !self.broker_keys.is_empty()
     }
 
+    /// Whether the keys of `origin` may still come: it is registered, or it is not known yet who is.
+    #[must_use]
+    pub fn awaits_keys_of(&self, origin: &str) -> bool {
+        let registered = || self.origins.contains_key(origin) && self.link_keys.get(origin).is_none_or(HashMap::is_empty);
+        !self.knows_broker() || registered()
+    }
+
     /// The keys of one site, or none.
     #[must_use]
     pub fn keys_of(&self, origin: &Origin) -> Vec<PublicKey> {
