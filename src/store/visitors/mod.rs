@@ -1,6 +1,7 @@
 //! The visitor store: keeps records and revocations. One file a backend; `tests/stores` holds the suite that each passes.
 
 pub mod migrations;
+pub mod schema;
 pub mod sqlite;
 
 use std::fmt;

@@ -27,7 +27,7 @@ const LOCK_TIME_MAX: Duration = Duration::from_secs(2);
 const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Marks the file as ours ("TLvr"), so that a path to another application's database is noticed.
-const APPLICATION_ID: i32 = 0x544c_7672;
+pub(super) const APPLICATION_ID: i32 = 0x544c_7672;
 
 /// Pages that each connection keeps, in KiB.
 const CACHE_KIB: i32 = 64 * 1024;
