@@ -36,6 +36,12 @@ impl Siblings {
         Self { origins, broker_keys, link_keys, primary: primary.clone() }
     }
 
+    /// Whether this is the primary's origin.
+    #[must_use]
+    pub fn is_primary(&self, origin: &Origin) -> bool {
+        self.primary == *origin
+    }
+
     /// The registered origin that is spelled so.
     #[must_use]
     pub fn origin(&self, text: &str) -> Option<&Origin> {

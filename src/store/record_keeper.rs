@@ -153,7 +153,12 @@ impl Keeper {
             Report::Alias { visitor, other, at } => {
                 vec![Write { visitor, by: Writer::Site(name), at, change: Change::Alias(other) }]
             }
-            Report::Refusal { visitor, at } => vec![Write { visitor, by: Writer::Site(name), at, change: Change::Revoke }],
+            Report::Refusal { visitor, at } => {
+                // The primary holds every visitor's master cookie, also of those who have not agreed on its own pages.
+                let is_primary = self.siblings.load().is_primary(site);
+                let by = if is_primary { Writer::Broker(name) } else { Writer::Site(name) };
+                vec![Write { visitor, by, at, change: Change::Revoke }]
+            }
         })
     }
 
