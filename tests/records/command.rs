@@ -1,5 +1,11 @@
 //! `visitor` and `keys api`, beside the running broker.
 
+use std::io::{BufRead, Cursor};
+
+use clap::Parser as _;
+use throughline::base::clock::SystemClock;
+use throughline::cli::visitor::{self, VisitorArgs};
+
 use crate::steps::{company, known_on, new_id, said, throughline};
 
 #[test]
@@ -21,6 +27,36 @@ fn exit_codes_say_whose_fault_it_is() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && told.contains("schema is version 99"), "{told}");
     }
+}
+
+#[derive(clap::Parser)]
+struct Command {
+    #[command(flatten)]
+    visitor: VisitorArgs,
+}
+
+#[test]
+fn c2_at_a_terminal_an_erasure_asks_first() {
+    let company = company();
+    let (_, visitor) = known_on(&company.shop);
+    let config = company.folder.path().join("broker.toml");
+    let erase = |answer: &'static str, more: &[&str]| {
+        let words = ["visitor", "erase", &visitor, "--config", config.to_str().unwrap()];
+        let args = Command::parse_from(words.iter().chain(more)).visitor;
+        let asker: Box<dyn BufRead> = Box::new(Cursor::new(answer));
+        let mut out = Vec::new();
+        let outcome = visitor::run(&args, &SystemClock::new(), &|_| None, Some(asker), &mut out);
+        (outcome.map_err(|failure| failure.code()), String::from_utf8(out).unwrap())
+    };
+    for no in ["", "no\n", "y\n", "YES\n"] {
+        let (outcome, told) = erase(no, &[]);
+        assert_eq!((outcome, told), (Err(2), format!("Erase {visitor} and its aliases for good? Write yes: ")), "{no:?}");
+        assert!(company.record("shop", &visitor).is_some());
+    }
+    let (outcome, told) = erase("", &["--yes"]);
+    assert!(outcome.is_ok() && !told.contains('?') && told.contains("erased its record (1 sites, 0 properties)"), "{told}");
+    assert_eq!(company.record("shop", &visitor), None);
+    assert!(erase("yes\n", &[]).1.contains("was erased before"));
 }
 
 #[test]

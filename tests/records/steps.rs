@@ -13,9 +13,9 @@ use crate::support::files::Setup;
 use crate::support::process::wait_until;
 use crate::support::wire::Answer;
 
-/// Revocations are looked for often.
+/// Revocations are looked for often, and a hop waits for its write also on a busy machine.
 pub(crate) fn setup() -> Setup {
-    Setup { revocation_interval_ms: 100, ..Setup::default() }
+    Setup { revocation_interval_ms: 100, broker_tables: "[store]\nhop_wait_ms = 1000\n".into(), ..Setup::default() }
 }
 
 /// A company in two processes. The satellites are there first, so that the broker finds their keys at once.
