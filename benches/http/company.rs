@@ -81,7 +81,7 @@ impl Company {
     }
 
     /// A server with one worker, as `serve` would run it.
-    pub(crate) fn launch(&self) -> Launch {
+    pub(crate) fn launch(&self, store: StoreConfig) -> Launch {
         let served = |site: Site, which: u8| {
             let at = UnixSeconds(1);
             let key = TimedKey { key: Self::key(which), seed: Seed::new([which; 32]), publish_at: at, activate_at: at };
@@ -96,7 +96,7 @@ impl Company {
             broker: Some(BrokerConfig { whoami: false }),
             served: vec![served(self.brand_site(), BRAND), served(shop, SHOP)],
             registered: vec![registered],
-            store: Some(StoreConfig::memory()),
+            store: Some(store),
             outbound: Outbound {
                 ca_file: None,
                 resolve: std::collections::HashMap::new(),

@@ -7,9 +7,6 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Connections at a time.
-const CONNECTIONS: usize = 32;
-
 /// An answer that takes longer is a fault, and ends the run.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -54,13 +51,13 @@ impl Expected {
     }
 }
 
-/// Sends all requests to `port` and checks all answers.
-pub(crate) fn run(port: u16, requests: &Requests, expected: &Expected) {
-    let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| Connection::open(port)).collect();
+/// Sends all requests to `port`, over so many connections at a time, and checks all answers.
+pub(crate) fn run(port: u16, connections: usize, requests: &Requests, expected: &Expected) {
+    let mut open: Vec<_> = (0..connections).map(|_| Connection::open(port)).collect();
     let total = requests.len();
-    for index in 0..total + CONNECTIONS {
-        let connection = &mut connections[index % CONNECTIONS];
-        if index >= CONNECTIONS && index - CONNECTIONS < total {
+    for index in 0..total + connections {
+        let connection = &mut open[index % connections];
+        if index >= connections && index - connections < total {
             let answer = connection.answer();
             assert!(expected.is_met_by(answer), "a wrong answer, which is not worth timing:\n{answer}");
         }
@@ -74,6 +71,7 @@ pub(crate) fn run(port: u16, requests: &Requests, expected: &Expected) {
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    filled: usize,
 }
 
 impl Connection {
@@ -82,7 +80,7 @@ impl Connection {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server listens");
         stream.set_nodelay(true).expect("a socket option");
         stream.set_nonblocking(true).expect("a socket option");
-        Self { stream, buffer: vec![0; 16 * 1024] }
+        Self { stream, buffer: vec![0; 16 * 1024], filled: 0 }
     }
 
     /// Sends a request.
@@ -93,22 +91,33 @@ impl Connection {
     /// Reads one whole answer. It asks again and again instead of sleeping: to wake a sleeper is work for the server's core,
     /// and only for a server that is slower than this generator.
     pub(crate) fn answer(&mut self) -> &str {
-        let (begun, mut filled) = (Instant::now(), 0);
-        loop {
-            match self.stream.read(&mut self.buffer[filled..]) {
-                Ok(0) => panic!("the server hung up"),
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    assert!(begun.elapsed() < PATIENCE, "the server does not answer");
-                    std::thread::yield_now();
-                    continue;
-                }
-                Err(error) => panic!("{error}"),
-            }
-            if is_whole(&self.buffer[..filled]) {
-                return std::str::from_utf8(&self.buffer[..filled]).expect("an answer in ASCII");
-            }
+        let begun = Instant::now();
+        while !self.read() {
+            assert!(begun.elapsed() < PATIENCE, "the server does not answer");
+            std::thread::yield_now();
         }
+        self.taken()
+    }
+
+    /// Reads the whole answer, if it has come.
+    pub(crate) fn answer_if_there(&mut self) -> Option<&str> {
+        if self.read() { Some(self.taken()) } else { None }
+    }
+
+    /// Reads what is there. Whether the answer is whole.
+    fn read(&mut self) -> bool {
+        match self.stream.read(&mut self.buffer[self.filled..]) {
+            Ok(0) => panic!("the server hung up"),
+            Ok(read) => self.filled += read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(error) => panic!("{error}"),
+        }
+        is_whole(&self.buffer[..self.filled])
+    }
+
+    fn taken(&mut self) -> &str {
+        let filled = std::mem::take(&mut self.filled);
+        std::str::from_utf8(&self.buffer[..filled]).expect("an answer in ASCII")
     }
 }
 

@@ -11,6 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark is about the machine's own time")]
 
 mod company;
+#[expect(dead_code, reason = "shared with the benchmark of the store, which uses all of it")]
 mod load;
 mod process;
 mod servers;
@@ -23,6 +24,7 @@ use process::{Server, first_answer, free_port, pin_load};
 use servers::Work;
 
 const ROUNDS: usize = 41;
+const CONNECTIONS: usize = 32;
 const STARTS: usize = 10;
 
 fn main() {
@@ -180,7 +182,7 @@ impl Case {
         let round = |server: &Server| {
             let requests = self.requests(&company, self.count());
             let (processor, clock) = (server.processor_time(), Instant::now());
-            load::run(server.port, &requests, &expected);
+            load::run(server.port, CONNECTIONS, &requests, &expected);
             let rate = |took: Duration| self.count() as f64 / took.as_secs_f64();
             Rate { clock: rate(clock.elapsed()), processor: rate(server.processor_time() - processor) }
         };

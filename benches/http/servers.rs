@@ -5,6 +5,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
 use throughline::base::clock::{Clock as _, SystemClock};
+use throughline::config::StoreConfig;
 use throughline::store::recent_set::Claim;
 use throughline::store::replay::Replay;
 
@@ -18,7 +19,7 @@ async fn page() -> HttpResponse {
 
 /// Our server, with a small page behind the middleware.
 pub(crate) fn ours(port: u16) {
-    let launch = Company::on(port).launch();
+    let launch = Company::on(port).launch(StoreConfig::memory());
     serve(launch.run(
         |app| {
             app.default_service(web::to(page));
@@ -29,7 +30,7 @@ pub(crate) fn ours(port: u16) {
 
 /// Our server, its replay memory filled first.
 pub(crate) fn filled(port: u16) {
-    let launch = Company::on(port).launch();
+    let launch = Company::on(port).launch(StoreConfig::memory());
     let Replay::Here(replay) = &launch.node.satellite.replay else { unreachable!("no other is configured") };
     let uptime = SystemClock::new().uptime();
     // Keys are digests, so any mixed bits do; a few more than fit, since they spread unevenly.

@@ -19,6 +19,7 @@ use crate::store::record_writer::RecordWriter;
 use crate::store::records::Records;
 use crate::store::retention::retain;
 use crate::store::revoked_ids::RevokedIds;
+use crate::store::visitors::postgres::PostgresStore;
 use crate::store::visitors::sqlite::SqliteStore;
 use crate::store::visitors::{StoreFault, VisitorStore};
 
@@ -49,20 +50,20 @@ pub(super) struct Surroundings<'a> {
 
 impl Recording {
     /// Keeps the records here.
-    pub(super) fn here(config: &StoreConfig, around: &Surroundings<'_>) -> Self {
-        let store = open(&config.place);
+    pub(super) fn here(config: &StoreConfig, around: &Surroundings<'_>, outbound: &Outbound) -> Result<Self, LaunchFailure> {
+        let store = open(&config.place, outbound)?;
         let (writer, work) = RecordWriter::new(Arc::clone(&store));
         let sites = around.registered.iter().map(|site| &site.origin).chain([around.primary]);
         let (siblings, revoked, clock) = (Arc::clone(around.siblings), Arc::clone(around.revoked), Arc::clone(around.clock));
         let sweep = retain(Arc::clone(&store), Arc::clone(&clock), config.retention);
         let keeper = Arc::new(Keeper::new(Arc::clone(&store), writer, siblings, revoked, clock, sites));
         let records: Arc<dyn Records> = Arc::<Keeper>::clone(&keeper);
-        Self {
+        Ok(Self {
             records,
             keeper: Some(keeper),
             store: Some(store),
             tasks: vec![Box::new(|| Box::pin(work)), Box::new(|| Box::pin(sweep))],
-        }
+        })
     }
 
     /// Asks the broker at `primary`.
@@ -73,14 +74,19 @@ impl Recording {
     }
 }
 
-/// A store of the configured kind. Nothing has been connected yet.
-#[must_use]
-pub fn open(place: &StorePlace) -> Arc<dyn VisitorStore> {
-    match place {
+/// A store of the configured kind. Nothing has been connected yet; a server is trusted as every other one of `outbound`.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn open(place: &StorePlace, outbound: &Outbound) -> Result<Arc<dyn VisitorStore>, LaunchFailure> {
+    Ok(match place {
         StorePlace::Memory => Arc::new(SqliteStore::memory()),
         StorePlace::Sqlite(file) => Arc::new(SqliteStore::file(file)),
-        StorePlace::Postgres(_) => Arc::new(SqliteStore::memory()),
-    }
+        StorePlace::Postgres(url) => {
+            let store = PostgresStore::new(url, &outbound.tls);
+            Arc::new(store.map_err(|error| LaunchFailure::new(format!("[store] url: {error}")))?)
+        }
+    })
 }
 
 /// Makes the store ready. One that cannot be had is tried again later, since pages do not need it; one that must not be used

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::app::launch::reach;
 use crate::app::recording::open;
 use crate::base::clock::{Clock, UnixSeconds};
 use crate::base::id::VisitorId;
@@ -122,8 +123,9 @@ pub fn run(
             format!("{}: there is no store yet; the broker makes it at its start. Is this its configuration?", file.display());
         return Err(Failure::mistake(what));
     }
-    let store = open(&store.place);
     let interval = config.outbound.revocation_interval.as_secs_f64();
+    let outbound = reach(config.outbound).map_err(Failure::mistake)?;
+    let store = open(&store.place, &outbound).map_err(Failure::fault)?;
     actix_web::rt::System::new().block_on(async {
         store.prepare().await.map_err(refused)?;
         match &args.action {

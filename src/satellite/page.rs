@@ -44,7 +44,8 @@ pub enum Page {
 pub enum Decided {
     /// Everything.
     Now(Page),
-    /// Everything but whether its token was used before: the memory that knows is on another machine.
+    /// Everything but whether its token was used before: the memory that knows is on another machine. Boxed, so that the
+    /// many that do not wait are small.
     AfterClaim(Box<Waiting>),
 }
 

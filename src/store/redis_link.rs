@@ -16,6 +16,10 @@ use super::recent_set::Claim;
 /// Every key begins with this. What follows is 32 hexadecimal digits: a digest of the token's name.
 pub const KEY_PREFIX: &str = "throughline:used:";
 
+/// Why it does not work.
+pub(super) const NO_ANSWER: &str = "no answer in time";
+const STRANGE: &str = "it answers as no Redis does";
+
 /// Which Redis, and how to speak to it.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
@@ -133,7 +137,7 @@ impl Link {
         match answer {
             Ok(Value::Okay) => Ok(Claim::First),
             Ok(Value::Nil) => Ok(Claim::Again),
-            Ok(_) => Err("it answers as no Redis does".into()),
+            Ok(_) => Err(STRANGE.into()),
             Err(error) if error.code() == Some("OOM") => Ok(Claim::Full),
             Err(error) => Err(describe(error)),
         }
@@ -155,14 +159,22 @@ fn info(node: &str, settings: &RedisSettings) -> RedisResult<ConnectionInfo> {
 /// The error in our own words. Not in the server's: it may repeat what it was sent, and that may be a password.
 #[expect(clippy::needless_pass_by_value, reason = "map_err hands it over")]
 fn describe(error: RedisError) -> String {
+    const LOGIN: &str = "it refuses the user or the password";
+    // A cluster's first connection fails with what befell one of its nodes, as a text.
+    let detail = error.detail().unwrap_or_default();
+    // Of an I/O error this is what our own system says.
+    let system = std::error::Error::source(&error);
     match (error.kind(), error.code()) {
-        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => "it refuses the user or the password".into(),
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => LOGIN.into(),
+        (ErrorKind::Io, _) if detail.contains("Password authentication failed") => LOGIN.into(),
         (_, Some("NOAUTH")) => "it wants a password".into(),
         (_, Some("NOPERM")) => format!("this user may not SET keys that begin with {KEY_PREFIX}"),
         (_, Some("READONLY")) => "it is a replica, which takes no writes".into(),
+        (_, Some("MOVED")) => "it is a node of a cluster; write cluster = true".into(),
         (_, Some(code)) => format!("it answers with the error {}", code.escape_debug()),
-        _ if error.is_timeout() => "no answer in time".into(),
-        _ if error.is_connection_refusal() => "nobody listens there".into(),
+        _ if error.is_timeout() => NO_ANSWER.into(),
+        (ErrorKind::Io, None) => system.map_or_else(|| "no node can be reached".into(), ToString::to_string),
+        (ErrorKind::Parse, None) => STRANGE.into(),
         (kind, None) => format!("{kind:?}"),
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::recent_set::Claim;
 pub use super::redis_link::{KEY_PREFIX, RedisSettings};
-use super::redis_link::{Link, Target};
+use super::redis_link::{Link, NO_ANSWER, Target};
 use super::replay::Claiming;
 
 /// How many claims wait for the thread, and how many it has under way. More are [`Claim::Full`].
@@ -141,7 +141,7 @@ impl Driver {
                     self.report.failed(&why);
                 }
                 Ok(Err(why)) => self.report.failed(&why),
-                Err(_) => self.report.failed("no answer in time"),
+                Err(_) => self.report.failed(NO_ANSWER),
             }
             // Those who asked in the moment of the failure do not wait for the next connection.
             while asked.try_recv().is_ok() {}
@@ -193,14 +193,14 @@ impl Driver {
 }
 
 async fn answer(ask: Ask, link: Link, span: Duration, within: Duration) -> Done {
-    let claim = timeout(within, link.claim(ask.key, span)).await.unwrap_or_else(|_| Err("no answer in time".into()));
+    let claim = timeout(within, link.claim(ask.key, span)).await.unwrap_or_else(|_| Err(NO_ANSWER.into()));
     let outcome = claim.as_ref().map(|_| ()).map_err(Clone::clone);
     let _ = ask.answer.send(claim.unwrap_or(Claim::Unreachable));
     Done { is_ours: false, outcome }
 }
 
 async fn try_out(number: u32, link: Link, within: Duration) -> Done {
-    let outcome = timeout(within, link.try_out(number)).await.unwrap_or_else(|_| Err("no answer in time".into()));
+    let outcome = timeout(within, link.try_out(number)).await.unwrap_or_else(|_| Err(NO_ANSWER.into()));
     Done { is_ours: true, outcome }
 }
 

@@ -49,7 +49,7 @@ impl Company {
     /// The satellites' process alone: on the broker's port there is nobody, until the test puts somebody there.
     pub(crate) fn start_without_broker(setup: Setup) -> Self {
         let mut company = Self::planned(setup, true);
-        company.processes.push(Process::serve(&company.configuration(Part::Satellites)));
+        company.processes.push(company.process(Part::Satellites));
         let port = company.port();
         let is_up = || super::wire::connect(port).is_ok();
         wait_until("the satellites listen", || company.processes[0].has_ended(), is_up)
@@ -60,7 +60,7 @@ impl Company {
     /// Starts the broker of a company in two processes, for the first time or again.
     pub(crate) fn start_broker(&mut self) {
         self.processes.retain_mut(|process| !process.has_ended());
-        self.processes.push(Process::serve(&self.configuration(Part::Broker)));
+        self.processes.push(self.process(Part::Broker));
         self.wait_until_ready().unwrap_or_else(|problem| panic!("{problem}"));
     }
 
@@ -68,7 +68,7 @@ impl Company {
         let mut company = Self::planned(setup, parts.len() > 1);
         // Another program may take the port in between; then try again with another.
         for attempt in 1.. {
-            company.processes = parts.iter().map(|part| Process::serve(&company.configuration(*part))).collect();
+            company.processes = parts.iter().map(|part| company.process(*part)).collect();
             let Err(problem) = company.wait_until_ready() else { break };
             let said: Vec<_> = company.processes.iter().map(Process::stderr).collect();
             assert!(attempt < 3 && said.concat().contains("cannot listen"), "{problem}: {said:#?}");
@@ -146,6 +146,10 @@ impl Company {
         let [brand, shop, learn] =
             SITES.map(|site| format!("http://{site}.localhost:{}", if site == "brand" { broker_port } else { port }));
         (self.brand, self.shop, self.learn) = (brand, shop, learn);
+    }
+
+    fn process(&self, part: Part) -> Process {
+        Process::serve_with(&self.configuration(part), self.folder.env())
     }
 
     fn configuration(&self, part: Part) -> PathBuf {

@@ -28,6 +28,8 @@ pub(crate) struct Setup {
     pub(crate) tables: String,
     /// The same, for a process with the broker alone.
     pub(crate) broker_tables: String,
+    /// Environment variables of the processes.
+    pub(crate) env: &'static [(&'static str, &'static str)],
     /// Lines in the table of every site that is served.
     pub(crate) site_lines: String,
     /// `workers` of `[limits]`.
@@ -50,6 +52,7 @@ impl Default for Setup {
             log: "info",
             tables: String::new(),
             broker_tables: String::new(),
+            env: &[],
             site_lines: String::new(),
             workers: 1,
             replay_entries: 100_000,
@@ -127,6 +130,11 @@ impl Folder {
         self.folder.path()
     }
 
+    /// The environment variables that its processes are to have.
+    pub(crate) const fn env(&self) -> &'static [(&'static str, &'static str)] {
+        self.setup.env
+    }
+
     /// The secret that a site shares with the broker.
     pub(crate) fn secret(&self, site: &str) -> SiteSecret {
         let index = SITES.iter().position(|name| *name == site).expect("one of the three sites");
@@ -140,8 +148,8 @@ impl Folder {
 
     /// Writes the configuration of a process that serves `part` on `port`. `origins` are in the order of [`SITES`].
     pub(crate) fn configure(&self, part: Part, port: u16, origins: &[String; 3]) -> PathBuf {
-        let Setup { consent, whoami, log, tables, broker_tables, site_lines, workers, replay_entries, .. } = &self.setup;
-        let Setup { probe_interval_ms, probe_timeout_ms, revocation_interval_ms, .. } = &self.setup;
+        let Setup { consent, whoami, log, tables, broker_tables, site_lines, workers, .. } = &self.setup;
+        let Setup { replay_entries, probe_interval_ms, probe_timeout_ms, revocation_interval_ms, .. } = &self.setup;
         let mut text = format!(
             "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n[log]\nlevel = \"{log}\"\n\
              [limits]\nworkers = {workers}\nreplay_entries = {replay_entries}\n\

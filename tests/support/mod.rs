@@ -9,5 +9,7 @@ pub(crate) mod application;
 pub(crate) mod browser;
 pub(crate) mod company;
 pub(crate) mod files;
+pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod wire;

@@ -23,9 +23,15 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it.
     pub(crate) fn serve(config: &Path) -> Self {
+        Self::serve_with(config, &[])
+    }
+
+    /// Starts it with environment variables of its own.
+    pub(crate) fn serve_with(config: &Path, env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_throughline"))
             .args(["serve", "--config"])
             .arg(config)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -6,6 +6,9 @@ use super::StoreFault;
 /// The steps for SQLite, oldest first. Their count is the schema's version.
 pub const SQLITE: [&str; 1] = [include_str!("sqlite/1.sql")];
 
+/// The steps for PostgreSQL, oldest first.
+pub const POSTGRES: [&str; 1] = [include_str!("postgres/1.sql")];
+
 /// The steps from `found` to the newest of `steps`.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The visitor store: keeps records and revocations. One file a backend; `tests/stores` holds the suite that each passes.
 
 pub mod migrations;
+pub mod postgres;
 pub mod schema;
 pub mod sqlite;
 
@@ -46,7 +47,7 @@ pub trait VisitorStore: Send + Sync {
     /// `unseen_since` or that are revoked. With the last slice, revocations from before `revoked_before` go as well.
     async fn sweep(&self, from: Option<VisitorId>, before: SweepBefore, slice: usize) -> Result<Swept, StoreFault>;
 
-    /// How many records there are, and how many octets the store takes.
+    /// How many records there are, and how many octets the store takes. For operators: a large store may estimate.
     async fn size(&self) -> Result<StoreSize, StoreFault>;
 }
 
@@ -107,3 +108,12 @@ impl fmt::Display for StoreFault {
 }
 
 impl std::error::Error for StoreFault {}
+
+/// Both databases' integers are signed; times and counts stay far below where that matters.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}

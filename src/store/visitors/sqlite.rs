@@ -1,7 +1,11 @@
 //! The visitor store in one SQLite file: nothing to install, one machine.
 //!
-//! SQLite blocks, so each connection lives on a thread of its own: one writes, one reads. The file is in WAL mode: readers do
-//! not wait for the writer. A commit is flushed to the medium before it counts (`synchronous = FULL`).
+//! SQLite blocks, so each connection lives on a thread of its own: one writes, one reads, one moves what was written from the
+//! log into the database. The file is in WAL mode: readers do not wait for the writer.
+//!
+//! What a caller was told (properties, aliases, refusals) is flushed to the medium before it counts. Sightings are not, which
+//! makes them three times as cheap: they survive the end of the process however it comes, but the last of them may be lost
+//! when the power fails, and are written again with the visitor's next hop.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,11 +18,11 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavio
 use tokio::sync::oneshot;
 
 use crate::base::id::VisitorId;
-use crate::domain::record::{Held, Outcome, Write};
+use crate::domain::record::{Change, Held, Outcome, Write};
 use crate::domain::record_batch::{Loaded, plan, touched};
 
 use super::migrations::{SQLITE, missing};
-use super::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
+use super::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
 
 /// How long a connection waits for another process's lock.
 const LOCK_TIME_MAX: Duration = Duration::from_secs(2);
@@ -29,6 +33,10 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 /// Marks the file as ours ("TLvr"), so that a path to another application's database is noticed.
 pub(super) const APPLICATION_ID: i32 = 0x544c_7672;
 
+/// How often the log is moved into the database, and how long the log may grow before the writer does it itself: 256 MiB.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
+const WAL_PAGES_MAX: u32 = 65_536;
+
 /// Pages that each connection keeps, in KiB.
 const CACHE_KIB: i32 = 64 * 1024;
 
@@ -36,6 +44,8 @@ const CACHE_KIB: i32 = 64 * 1024;
 pub struct SqliteStore {
     writer: Thread,
     reader: Thread,
+    /// Dropped with the store: then the third thread ends.
+    _alive: Option<mpsc::Sender<()>>,
 }
 
 impl SqliteStore {
@@ -43,14 +53,18 @@ impl SqliteStore {
     #[must_use]
     pub fn file(file: &Path) -> Self {
         let place = || Place::File(file.to_owned());
-        Self { writer: Thread::start(place()), reader: Thread::start(place()) }
+        let (alive, ended) = mpsc::channel();
+        let checkpoints = place();
+        // Without this thread the writer does it, now and then.
+        let _ = std::thread::Builder::new().name("throughline-wal".into()).spawn(move || keep_short(&checkpoints, &ended));
+        Self { writer: Thread::start(place()), reader: Thread::start(place()), _alive: Some(alive) }
     }
 
     /// A store that ends with the process: for the demo and for tests.
     #[must_use]
     pub fn memory() -> Self {
         let only = Thread::start(Place::Memory);
-        Self { writer: only.clone(), reader: only }
+        Self { writer: only.clone(), reader: only, _alive: None }
     }
 }
 
@@ -108,6 +122,18 @@ fn held(connection: &Connection, visitor: VisitorId) -> rusqlite::Result<Held> {
 }
 
 fn commit(connection: &mut Connection, writes: &[Arc<Write>]) -> Result<Vec<Outcome>, StoreFault> {
+    let told = writes.iter().any(|write| !matches!(write.change, Change::Seen { .. }));
+    if told {
+        connection.pragma_update(None, "synchronous", "FULL")?;
+    }
+    let outcomes = apply(connection, writes);
+    if told {
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+    }
+    outcomes
+}
+
+fn apply(connection: &mut Connection, writes: &[Arc<Write>]) -> Result<Vec<Outcome>, StoreFault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut loaded = Loaded::new();
     let mut wanted = touched(writes);
@@ -161,13 +187,21 @@ fn sweep(connection: &mut Connection, from: Option<VisitorId>, before: SweepBefo
     Ok(Swept { deleted: deleted as u64, next: Some(read_id(last)?) })
 }
 
-/// SQLite's integers are signed; times and counts stay far below where that matters.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
+/// Moves what was written from the log into the database, beside the writer, until the store is dropped.
+fn keep_short(place: &Place, ended: &mpsc::Receiver<()>) {
+    let mut connection = None;
+    while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(CHECKPOINT_INTERVAL) {
+        // The writer makes and migrates the file.
+        if connection.is_none() && place.is_there() {
+            connection = place.open().ok();
+        }
+        if let Some(open) = &connection {
+            let moved = open.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            if moved.is_err() {
+                connection = None;
+            }
+        }
+    }
 }
 
 fn read_id(bytes: Vec<u8>) -> Result<VisitorId, StoreFault> {
@@ -180,6 +214,10 @@ enum Place {
 }
 
 impl Place {
+    fn is_there(&self) -> bool {
+        matches!(self, Self::File(file) if file.exists())
+    }
+
     /// Opens the database and brings its schema to this version.
     fn open(&self) -> Result<Connection, StoreFault> {
         let mut connection = match self {
@@ -192,13 +230,40 @@ impl Place {
             }
         };
         connection.busy_timeout(LOCK_TIME_MAX)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES_MAX)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.set_prepared_statement_cache_capacity(32);
-        migrate(&mut connection)?;
+        // Most files are ready, and finding that out takes no lock.
+        if !is_ready(&connection)? {
+            migrate(&mut connection)?;
+        }
+        // Only now is the file known to be ours: the journal's kind is written into it.
+        write_ahead(&connection)?;
         Ok(connection)
     }
+}
+
+/// Switches to the write-ahead log. SQLite does not wait for other connections there, as it does elsewhere.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut pauses = LOCK_TIME_MAX.as_millis() / PAUSE.as_millis();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && pauses > 0 => {
+                pauses -= 1;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether the file is ours, and has the schema of this version.
+fn is_ready(connection: &Connection) -> Result<bool, StoreFault> {
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(application == APPLICATION_ID && missing(&SQLITE, found)?.is_empty())
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {

@@ -1,0 +1,202 @@
+//! The contract, point by point, where one node is enough.
+
+use throughline::domain::record::{ALIASES_MAX, Change, Held, Outcome, Writer};
+use throughline::store::visitors::StoreFault;
+
+use super::{A, B, Backend, alias, commit, id, record, revoke, seen, set, write};
+
+fn version(outcome: &Outcome) -> Option<u64> {
+    match outcome {
+        Outcome::Properties(now) => Some(now.version),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn writes_count_in_their_order() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let store = &nodes.one;
+        let batch = [
+            set(id(1), A, r#"{"plan": 0}"#, None),
+            seen(id(1), A, 100),
+            set(id(1), A, r#"{"plan": 1}"#, Some(0)),
+            set(id(1), A, r#"{"plan": 2}"#, Some(1)),
+            seen(id(2), A, 100),
+            set(id(1), B, r#"{"plan": 3}"#, None),
+            seen(id(1), B, 200),
+            set(id(1), B, r#"{"plan": 4}"#, Some(2)),
+        ];
+        let outcomes = commit(store, &batch).await;
+        assert_eq!(outcomes.iter().map(version).collect::<Vec<_>>(), [None, None, Some(1), Some(2), None, None, None, Some(3)]);
+        assert_eq!((&outcomes[0], &outcomes[1], &outcomes[5]), (&Outcome::NotSeen, &Outcome::Done, &Outcome::NotSeen));
+        let kept = record(store, id(1)).await;
+        assert_eq!((kept.version, kept.properties.get("plan")), (3, Some(&4.into())));
+        assert_eq!(kept.sites.keys().collect::<Vec<_>>(), [A, B]);
+        assert_eq!(store.read(id(3)).await, Ok(Held::Nothing));
+        assert_eq!(commit(store, &[]).await, []);
+    }
+}
+
+/// A rule of the database's own refuses one record of the batch.
+#[tokio::test]
+async fn a_batch_is_applied_whole_or_not_at_all() {
+    for backend in Backend::SHARED {
+        let nodes = backend.open().await;
+        commit(&nodes.one, &[seen(id(2), A, 50)]).await;
+        let trigger = "CREATE TRIGGER never BEFORE INSERT ON visitor WHEN new.seen = 13 BEGIN SELECT raise(ABORT, 'no'); END";
+        nodes.behind_the_back(trigger, "ALTER TABLE visitor ADD CHECK (seen <> 13)");
+        let batch = [seen(id(1), A, 100), seen(id(2), A, 100), revoke(id(4), 100), seen(id(3), A, 13)];
+        let fault = nodes.one.commit(batch.to_vec()).await;
+        assert!(matches!(fault, Err(StoreFault::Refused(_))), "{fault:?}");
+        assert_eq!(nodes.two.read(id(1)).await, Ok(Held::Nothing));
+        assert_eq!(nodes.two.read(id(4)).await, Ok(Held::Nothing));
+        assert_eq!(record(&nodes.two, id(2)).await.last_seen().0, 50);
+        assert_eq!(commit(&nodes.one, &batch[..3]).await, vec![Outcome::Done; 3]);
+        assert_eq!(record(&nodes.two, id(2)).await.last_seen().0, 100);
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_properties_needs_the_site_and_the_version() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let store = &nodes.one;
+        commit(store, &[seen(id(1), A, 100)]).await;
+        let first = commit(store, &[set(id(1), A, r#"{"a": 1}"#, Some(0))]).await;
+        let Outcome::Properties(held) = &first[0] else { panic!("{first:?}") };
+        let second = commit(store, &[set(id(1), A, r#"{"a": 2}"#, Some(0)), set(id(1), B, r#"{"a": 3}"#, None)]).await;
+        assert_eq!(second, [Outcome::Conflict(held.clone()), Outcome::NotSeen]);
+        let large =
+            format!("{{{}}}", (0..60).map(|n| format!("\"k{n}\": \"{}\"", "x".repeat(400))).collect::<Vec<_>>().join(","));
+        let third = commit(store, &[set(id(1), A, &large, None)]).await;
+        assert!(matches!(third[0], Outcome::Refused(_)), "{third:?}");
+        assert_eq!(record(store, id(1)).await.versioned(), *held);
+    }
+}
+
+/// What a store does not know whether it did, it may do again.
+#[tokio::test]
+async fn a_batch_that_is_applied_again_changes_nothing() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let batch = [
+            seen(id(1), A, 100),
+            seen(id(2), B, 90),
+            alias(id(1), id(2)),
+            set(id(1), A, r#"{"a": 1}"#, Some(0)),
+            seen(id(3), A, 100),
+            revoke(id(3), 110),
+        ];
+        commit(&nodes.one, &batch).await;
+        let before = (record(&nodes.one, id(1)).await, record(&nodes.one, id(2)).await, nodes.one.revocations(0, 9).await);
+        let again = commit(&nodes.two, &batch).await;
+        let after = (record(&nodes.one, id(1)).await, record(&nodes.one, id(2)).await, nodes.one.revocations(0, 9).await);
+        assert_eq!(before, after);
+        assert!(matches!(&again[3], Outcome::Conflict(held) if held.version == 1), "{again:?}");
+        assert_eq!(again[4..], [Outcome::Revoked, Outcome::Revoked]);
+    }
+}
+
+#[tokio::test]
+async fn c2_a_revoked_id_never_comes_back() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let on_own_word = |change| write(id(1), Writer::Site(A.into()), 300, change);
+        let batch = [seen(id(1), A, 100), set(id(1), A, r#"{"a": 1}"#, None), revoke(id(1), 200), seen(id(1), A, 201)];
+        assert_eq!(commit(&nodes.one, &batch).await[2..], [Outcome::Done, Outcome::Revoked]);
+        assert_eq!(nodes.two.read(id(1)).await, Ok(Held::Revoked));
+        let later = [
+            seen(id(1), B, 300),
+            set(id(1), A, r#"{"a": 1}"#, None),
+            on_own_word(Change::Revoke),
+            on_own_word(Change::Alias(id(2))),
+            seen(id(2), A, 300),
+        ];
+        let outcomes = commit(&nodes.two, &later).await;
+        assert_eq!(outcomes[..4], vec![Outcome::Revoked; 4]);
+        assert_eq!(outcomes[4], Outcome::Done);
+        assert_eq!(nodes.one.read(id(1)).await, Ok(Held::Revoked));
+        // One that was never seen can be revoked as well.
+        assert_eq!(commit(&nodes.one, &[revoke(id(9), 300)]).await, [Outcome::Done]);
+        assert_eq!(commit(&nodes.two, &[seen(id(9), A, 301)]).await, [Outcome::Revoked]);
+        let numbers = nodes.two.revocations(0, 10).await.expect("revocations");
+        assert_eq!(numbers.iter().map(|(_, visitor)| *visitor).collect::<Vec<_>>(), [id(1), id(9)]);
+    }
+}
+
+/// They are one visitor: 1 and 2 know of each other, 2 knows 3, and 3 knows 4, which was never seen.
+#[tokio::test]
+async fn c2_revoking_ends_the_aliases_and_theirs() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let seen: Vec<_> = (1..=3).chain([5]).map(|number| seen(id(number), A, 100)).collect();
+        commit(&nodes.one, &seen).await;
+        let aliases = [alias(id(1), id(2)), alias(id(2), id(1)), alias(id(2), id(3)), alias(id(3), id(4)), alias(id(5), id(5))];
+        assert_eq!(commit(&nodes.one, &aliases).await, vec![Outcome::Done; 5]);
+        assert_eq!(record(&nodes.two, id(2)).await.aliases.keys().copied().collect::<Vec<_>>(), [id(1), id(3)]);
+        assert_eq!(commit(&nodes.two, &[revoke(id(1), 200)]).await, [Outcome::Done]);
+        for number in 1..=4 {
+            assert_eq!(nodes.one.read(id(number)).await, Ok(Held::Revoked), "{number}");
+        }
+        assert_eq!(record(&nodes.one, id(5)).await.aliases.len(), 0);
+        assert_eq!(nodes.one.revocations(0, 10).await.expect("revocations").len(), 4);
+    }
+}
+
+/// Who turns out to be a visitor that asked to be forgotten is forgotten.
+#[tokio::test]
+async fn c2_an_alias_of_a_revoked_id_is_revoked() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let batch = [seen(id(1), A, 100), seen(id(2), A, 100), seen(id(3), B, 100), alias(id(2), id(4)), revoke(id(1), 150)];
+        commit(&nodes.one, &batch).await;
+        // A site that has not seen a visitor cannot end its ID in this way either.
+        let foreign = write(id(3), Writer::Site(A.into()), 160, Change::Alias(id(1)));
+        assert_eq!(commit(&nodes.two, &[foreign]).await, [Outcome::NotSeen]);
+        assert_eq!(record(&nodes.two, id(3)).await.aliases.len(), 0);
+        assert_eq!(commit(&nodes.two, &[alias(id(2), id(1))]).await, [Outcome::Revoked]);
+        assert_eq!(nodes.one.read(id(2)).await, Ok(Held::Revoked));
+        assert_eq!(nodes.one.read(id(4)).await, Ok(Held::Revoked));
+    }
+}
+
+#[tokio::test]
+async fn a_record_takes_only_so_many_aliases() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let store = &nodes.one;
+        let most = u32::try_from(ALIASES_MAX).expect("a small number");
+        let aliases: Vec<_> = (0..=most).map(|number| alias(id(1), id(10 + number))).collect();
+        let batch: Vec<_> = [seen(id(1), A, 100)].into_iter().chain(aliases.iter().cloned()).collect();
+        let outcomes = commit(store, &batch).await;
+        assert!(outcomes[..=ALIASES_MAX].iter().all(|outcome| *outcome == Outcome::Done));
+        assert_eq!(outcomes[ALIASES_MAX + 1], Outcome::TooManyAliases);
+        assert_eq!(commit(store, &aliases[..1]).await, [Outcome::Done], "one that is there already");
+        assert_eq!(record(store, id(1)).await.aliases.len(), ALIASES_MAX);
+    }
+}
+
+#[tokio::test]
+async fn revocations_are_read_by_a_cursor() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        assert_eq!(nodes.one.revocations(0, 10).await, Ok(vec![]));
+        // Their order is that of the writes, not that of the IDs.
+        let order = [7, 3, 9, 1, 5, 8];
+        let writes: Vec<_> = order.iter().map(|number| revoke(id(*number), 100)).collect();
+        commit(&nodes.one, &writes[..4]).await;
+        commit(&nodes.two, &writes[4..]).await;
+        let mut found = Vec::new();
+        let mut cursor = 0;
+        loop {
+            let page = nodes.two.revocations(cursor, 4).await.expect("revocations");
+            let Some((last, _)) = page.last() else { break };
+            assert!(page.len() <= 4 && page.is_sorted_by(|a, b| a.0 < b.0) && page[0].0 > cursor, "{page:?}");
+            cursor = *last;
+            found.extend(page.into_iter().map(|(_, visitor)| visitor));
+        }
+        assert_eq!(found, order.map(id));
+        assert_eq!(nodes.one.revocations(u64::MAX, usize::MAX).await, Ok(vec![]));
+    }
+}
