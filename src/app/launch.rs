@@ -97,15 +97,13 @@ impl Launch {
             sites.push(Arc::new(ServedSite { site, keys, same_site }));
         }
         let primary_here = sites.iter().find(|served| served.site.role == Role::Primary).cloned();
-        let extra = outbound.ca_file.as_deref().map_or(Ok(Vec::new()), |file| read_certificates(file))?;
         let pace = Pace {
             interval: outbound.probe_interval,
             timeout: outbound.probe_timeout,
             revocations: outbound.revocation_interval,
         };
-        let outbound_files = outbound.ca_file;
-        let outbound =
-            Outbound::new(outbound.resolve, extra).map_err(|error| LaunchFailure(format!("[outbound] ca_file: {error}")))?;
+        let outbound_files = outbound.ca_file.clone();
+        let outbound = reach(outbound)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let revoked = Arc::new(RevokedIds::default());
         let siblings = Arc::new(ArcSwap::from_pointee(Siblings::none(&primary)));
@@ -189,6 +187,15 @@ impl Launch {
         node.finish_writing().await;
         Ok(())
     }
+}
+
+/// How this process reaches others, as configured.
+///
+/// # Errors
+/// When a certificate authority in `ca_file` is none.
+pub fn reach(outbound: crate::config::Outbound) -> Result<Outbound, LaunchFailure> {
+    let extra = outbound.ca_file.as_deref().map_or(Ok(Vec::new()), read_certificates)?;
+    Outbound::new(outbound.resolve, extra).map_err(|error| LaunchFailure(format!("[outbound] ca_file: {error}")))
 }
 
 fn shared_replay(shared: SharedReplay, ca_file: Option<&Path>) -> Result<Replay, LaunchFailure> {

@@ -1,6 +1,6 @@
 //! `/_throughline/api/`: the visitor records, for the company's own servers.
 //!
-//! 1. Each site authenticates with its API key, as a bearer token (RFC 6750), and acts for itself.
+//! 1. Each site, the primary too, authenticates with its API key, as a bearer token (RFC 6750), and acts for itself.
 //! 2. It may touch only visitors that it has seen; of others it learns nothing, not even whether they are there: 404.
 //! 3. Properties have a version, sent as `ETag` and asked for with `If-Match` (RFC 9110 section 13.1.1).
 //! 4. What cannot be now is 503, and may be asked again.
@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::base::id::VisitorId;
 use crate::base::origin::Origin;
@@ -18,7 +19,6 @@ use crate::domain::properties::PropertyChange;
 use crate::domain::record::{Outcome, Versioned};
 use crate::domain::reports::{REPORTS_MAX, Reports, ReportsAnswer, VisitorDocument};
 use crate::http::answer::{Refusal, json, property_refused, public_json};
-use crate::http::facts::text;
 use crate::store::records::Records as _;
 use crate::token::keyset::JWKS_MAX_AGE;
 
@@ -74,8 +74,8 @@ pub struct Asked {
     pub path: String,
     /// Behind the `?`.
     pub query: String,
-    /// The `Authorization` header names the site that asks.
-    pub authorization: Option<String>,
+    /// Names the site that asks.
+    pub authorization: Authorization,
     /// The version that properties must have.
     pub if_match: Vec<HeaderValue>,
 }
@@ -88,9 +88,49 @@ impl Asked {
             method: method.clone(),
             path: path.to_owned(),
             query: query.to_owned(),
-            authorization: text(headers, &header::AUTHORIZATION).map(String::from),
+            authorization: Authorization::of(headers),
             if_match: headers.get_all(header::IF_MATCH).cloned().collect(),
         }
+    }
+}
+
+/// What the `Authorization` header says.
+pub enum Authorization {
+    /// Nothing, or something for another scheme: the client may not know that it must.
+    None,
+    /// A key.
+    Bearer(Zeroizing<String>),
+    /// It is there twice, or is no text.
+    Unusable,
+}
+
+impl Authorization {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(header::AUTHORIZATION);
+        let value = match (values.next(), values.next()) {
+            (None, _) => return Self::None,
+            (Some(value), None) => value,
+            // It may be there once (RFC 9110 section 5.3): who of the two asks?
+            (Some(_), Some(_)) => return Self::Unusable,
+        };
+        match value.to_str().map(|value| value.split_once(' ')) {
+            Ok(Some((scheme, key))) if scheme.eq_ignore_ascii_case("bearer") => {
+                Self::Bearer(Zeroizing::new(key.trim().to_owned()))
+            }
+            Ok(_) => Self::None,
+            Err(_) => Self::Unusable,
+        }
+    }
+
+    /// 401, with what RFC 6750 section 3 asks for.
+    fn refused(&self) -> HttpResponse {
+        let challenge = match self {
+            Self::None => "Bearer realm=\"throughline\"",
+            Self::Bearer(_) | Self::Unusable => "Bearer realm=\"throughline\", error=\"invalid_token\"",
+        };
+        let mut answer = NO_KEY.json();
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        answer
     }
 }
 
@@ -101,7 +141,7 @@ pub async fn api(broker: &Broker, asked: Asked, body: web::Bytes) -> HttpRespons
         let document = include_str!("../../docs/openapi.json").to_owned();
         return if get { public_json("application/json", JWKS_MAX_AGE, document) } else { only("GET, HEAD") };
     }
-    let Some(site) = broker.who_asks(asked.authorization.as_deref()) else { return NO_KEY.json() };
+    let Some(site) = broker.who_asks(&asked.authorization) else { return asked.authorization.refused() };
     if asked.path == path::API_REVOCATIONS {
         return if get { revocations(broker, &asked.query).await } else { only("GET, HEAD") };
     }
@@ -121,12 +161,9 @@ pub async fn api(broker: &Broker, asked: Asked, body: web::Bytes) -> HttpRespons
 }
 
 impl Broker {
-    fn who_asks(&self, authorization: Option<&str>) -> Option<&Origin> {
-        let (scheme, key) = authorization?.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return None;
-        }
-        self.api_keys.get(&ApiKey::digest(key.trim()))
+    fn who_asks(&self, authorization: &Authorization) -> Option<&Origin> {
+        let Authorization::Bearer(key) = authorization else { return None };
+        self.api_keys.get(&ApiKey::digest(key))
     }
 }
 

@@ -14,6 +14,7 @@ use actix_web::http::header::HeaderValue;
 use crate::base::clock::UnixSeconds;
 use crate::base::origin::Origin;
 use crate::base::random::{NoRandomness, random_bytes};
+use crate::base::secret::ApiKey;
 use crate::domain::hop_request::HopRequest;
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState};
@@ -47,7 +48,9 @@ impl Broker {
         keeper: Arc<Keeper>,
         hop_wait: Duration,
     ) -> Self {
-        let api_keys = sites.iter().map(|site| (site.api_key_digest, site.origin.clone())).collect();
+        let own = (&primary.site.api_key, &primary.site.origin);
+        let keys = sites.iter().map(|site| (&site.api_key, &site.origin)).chain([own]);
+        let api_keys = keys.map(|(key, origin)| (ApiKey::digest(key.as_str()), origin.clone())).collect();
         let metadata = metadata::write(&primary.site.origin, whoami, &sites);
         let sites = sites.into_iter().map(|site| (site.origin.as_str().to_owned(), site)).collect();
         Self { primary, whoami, keeper, hop_wait, sites, api_keys, metadata }

@@ -7,8 +7,11 @@ use clap::Args;
 
 use crate::base::clock::{Clock, UnixSeconds};
 use crate::base::origin::Origin;
-use crate::config::{Config, ServedSite};
+use crate::config::{Config, ServedSite, StoreConfig, StorePlace};
 use crate::domain::site::Role;
+use crate::store::visitors::StoreFault;
+use crate::store::visitors::migrations::SQLITE;
+use crate::store::visitors::schema::sqlite_schema;
 use crate::token::keyset::KeyState;
 
 use super::Failure;
@@ -50,6 +53,32 @@ pub fn run(
     if let Some(replay) = &config.replay {
         let kind = if replay.cluster { "cluster" } else { "server" };
         writeln!(out, "ok  used tokens: remembered by the {kind} at {} (not asked)", replay.nodes.join(", "))?;
+    }
+    match &config.store {
+        Some(store) => show_store(store, out),
+        None => Ok(()),
+    }
+}
+
+/// Looks at the store, and changes nothing there.
+fn show_store(store: &StoreConfig, out: &mut dyn Write) -> Result<(), Failure> {
+    let days = store.retention.as_secs() / (24 * 60 * 60);
+    writeln!(out, "ok  visitor records: {}, kept {days} days after a visitor was last seen", store.place.name())?;
+    let found = match &store.place {
+        StorePlace::Memory => return Ok(()),
+        StorePlace::Sqlite(file) => sqlite_schema(file).map(|schema| match schema {
+            Some(version) => format!("schema version {version}, of {} that this program knows", SQLITE.len()),
+            None => "not there yet: the broker makes it at its start".to_owned(),
+        }),
+        StorePlace::Postgres(_) => Ok("not asked: the broker connects at its start".to_owned()),
+    };
+    match found {
+        Ok(what) => writeln!(out, "      {what}")?,
+        // No reason not to start: pages and hops go on without it (rule A2).
+        Err(StoreFault::Unavailable(what)) => {
+            writeln!(out, "      cannot be had just now ({what}); hops would go on without it")?
+        }
+        Err(fault) => return Err(Failure::mistake(format_args!("[store] {fault}"))),
     }
     Ok(())
 }

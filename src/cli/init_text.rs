@@ -46,6 +46,7 @@ const PRIMARY: &str = r#"# cookie_days = 395                   # an ID lives so 
 # legacy_browsers = false             # true: also link browsers too old to say what they ask for
 # skip = ["/download/", "*.tar"]      # never interrupted, besides /api/, /assets/, *.css, *.js and the like
 # files = "public"                    # a folder of static pages to serve
+# consent_scope = "all"               # a yes on a site with the same name counts here too
 # whoami = false                      # true: the CORS route, for browsers that still allow it
 "#;
 
@@ -55,6 +56,12 @@ const TAIL: &str = r#"
 # resolve = { "www.brand.example" = "127.0.0.1:8443" }   # not looked up, like curl's --resolve
 # probe_interval_ms = 1000            # how often a satellite looks whether the broker is well
 # probe_timeout_ms = 500
+# revocation_interval_ms = 5000       # how often a satellite asks whose IDs have ended
+
+# [store]                             # the visitor records; at the broker alone
+# url = "sqlite:throughline.sqlite"   # or "postgres://user@host/database"; url_env = "DATABASE_URL" for one with a password
+# retention_days = 761                # a record that no site saw for so long is deleted
+# hop_wait_ms = 10                    # a hop waits so long for its first write, and then goes on
 
 # [limits]
 # replay_entries = 1000000            # used tokens to remember; when it is full, tokens are refused and pages served

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::base::clock::{Clock, UnixSeconds};
+use crate::base::origin::Origin;
 use crate::base::random::Random;
 use crate::base::secret::SiteSecret;
+use crate::config::Config;
 use crate::token::key::{SigningKey, draw_seed};
 use crate::token::keyfile::{read_key_file, time_text, write_key_file, write_secret_file};
 use crate::token::keyset::{JWKS_MAX_AGE, KEEP_AFTER, KeyPlan, KeySet, KeyState, TimedKey};
@@ -43,6 +45,15 @@ pub enum KeysAction {
         #[arg(long)]
         now: bool,
     },
+    /// Print a site's API key, for the company's own servers
+    Api {
+        /// The configuration file of the broker, or of the site
+        #[arg(long, default_value = "throughline.toml", value_name = "FILE")]
+        config: PathBuf,
+        /// The site, such as https://shop.example
+        #[arg(long, value_name = "ORIGIN", value_parser = Origin::parse)]
+        site: Origin,
+    },
     /// Make a file with a site's secret, which the site and the broker share
     Secret {
         /// The file to write, such as secrets/shop.example
@@ -50,16 +61,24 @@ pub enum KeysAction {
     },
 }
 
-/// Does it.
+/// Does it. `env` looks up an environment variable; `aside` takes what is not for the next program.
 ///
 /// # Errors
 /// A mistake when a file is in the way, or is no key file; a fault when it cannot be written.
-pub fn run(args: &KeysArgs, clock: &dyn Clock, random: &dyn Random, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(
+    args: &KeysArgs,
+    clock: &dyn Clock,
+    random: &dyn Random,
+    env: &dyn Fn(&str) -> Option<String>,
+    out: &mut dyn Write,
+    aside: &mut dyn Write,
+) -> Result<(), Failure> {
     let now = clock.now();
     match &args.action {
         KeysAction::Create { file } => create(file, now, random, out),
         KeysAction::List { file } => show(&read(file)?, now, out),
         KeysAction::Rotate { file, now: at_once } => rotate(file, *at_once, now, random, out),
+        KeysAction::Api { config, site } => api_key(config, site, env, out, aside),
         KeysAction::Secret { file } => {
             refuse_existing(file)?;
             write_secret_file(file, &SiteSecret::generate(random)?.to_text()).map_err(Failure::fault)?;
@@ -98,6 +117,25 @@ pub fn describe(keys: &KeySet, now: UnixSeconds) -> Vec<String> {
         format!("{}  {what}", timed.key.public().id())
     });
     lines.collect()
+}
+
+/// Any process that has the site's secret can tell: the broker, and the site's own.
+fn api_key(
+    config: &Path,
+    site: &Origin,
+    env: &dyn Fn(&str) -> Option<String>,
+    out: &mut dyn Write,
+    aside: &mut dyn Write,
+) -> Result<(), Failure> {
+    let config = Config::load(config, env)?;
+    let served = config.served.iter().map(|served| (&served.site.origin, &served.site.api_key));
+    let mut known = served.chain(config.registered.iter().map(|site| (&site.origin, &site.api_key)));
+    let Some((_, key)) = known.find(|(origin, _)| *origin == site) else {
+        let what = format!("{site} has no secret in this configuration; ask where it is served, or at the broker");
+        return Err(Failure::mistake(what));
+    };
+    writeln!(aside, "The API key of {site} is a secret: whoever has it reads and changes the records of its visitors.")?;
+    Ok(writeln!(out, "{}", key.as_str())?)
 }
 
 fn create(file: &Path, now: UnixSeconds, random: &dyn Random, out: &mut dyn Write) -> Result<(), Failure> {

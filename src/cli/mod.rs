@@ -7,7 +7,10 @@ pub mod init;
 mod init_text;
 pub mod keys;
 pub mod serve;
+pub mod visitor;
+mod visitor_text;
 
+use std::io::BufRead;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -38,8 +41,10 @@ enum Command {
     Init(init::InitArgs),
     /// Read a configuration as `serve` would, and say what is in it or every mistake
     Check(check::CheckArgs),
-    /// Make, list and rotate signing keys
+    /// Make, list and rotate signing keys; print a site's API key
     Keys(keys::KeysArgs),
+    /// Show, export or erase what is kept of a visitor
+    Visitor(visitor::VisitorArgs),
 }
 
 /// Runs the command that `args` name.
@@ -53,7 +58,8 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Serve(args) => serve::run(args, &env),
         Command::Init(args) => init::run(args, &clock, &random, out),
         Command::Check(args) => check::run(args, &clock, &env, out),
-        Command::Keys(args) => keys::run(args, &clock, &random, out),
+        Command::Keys(args) => keys::run(args, &clock, &random, &env, out, &mut std::io::stderr()),
+        Command::Visitor(args) => visitor::run(args, &clock, &env, asker(), out),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,6 +68,12 @@ pub fn run(args: &Args) -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Whom to ask before something is done for good: the person at the terminal, if there is one.
+fn asker() -> Option<Box<dyn BufRead>> {
+    let stdin = std::io::stdin();
+    std::io::IsTerminal::is_terminal(&stdin).then(|| Box::new(stdin.lock()) as Box<dyn BufRead>)
 }
 
 /// Logs to standard error, one line an event, with what clients wrote escaped (rule A7). The level is for our own events:

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio_postgres::config::Host;
 use zeroize::Zeroizing;
 
 use super::files::Files;
@@ -48,6 +49,36 @@ pub enum StorePlace {
     Sqlite(PathBuf),
     /// A PostgreSQL server, by its connection URL, which may hold a password.
     Postgres(Zeroizing<String>),
+}
+
+impl StorePlace {
+    /// What it is and where, for people; without user and password.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Memory => "in memory".to_owned(),
+            Self::Sqlite(file) => format!("SQLite in {}", file.display()),
+            Self::Postgres(url) => match url.parse::<tokio_postgres::Config>() {
+                Ok(config) => format!("PostgreSQL, {}", server(&config)),
+                Err(_) => "PostgreSQL".to_owned(),
+            },
+        }
+    }
+}
+
+/// The servers and the database that a connection URL names.
+fn server(config: &tokio_postgres::Config) -> String {
+    let ports = config.get_ports();
+    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
+        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            Host::Unix(folder) => format!("{} (port {port})", folder.display()),
+        }
+    });
+    let hosts = hosts.collect::<Vec<_>>().join(", ");
+    // Without a name, it is the user's own.
+    config.get_dbname().map_or_else(|| hosts.clone(), |name| format!("database {name} at {hosts}"))
 }
 
 impl std::fmt::Debug for StorePlace {

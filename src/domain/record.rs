@@ -60,6 +60,18 @@ pub struct AliasRecord {
     pub at: UnixSeconds,
 }
 
+impl AliasRecord {
+    /// Whether `other`, what is held of the ID that this names, is the same visitor's. The site that said so must have seen
+    /// that ID too, or nothing may be held of it: else a site could end, or have exported, another's visitor.
+    #[must_use]
+    pub fn counts(&self, other: &Held) -> bool {
+        match other {
+            Held::Record(record) => record.sites.contains_key(&self.site),
+            Held::Nothing | Held::Revoked | Held::Unreadable => true,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(number: &u64) -> bool {
     *number == 0

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
 
-use super::record::{Change, Held, Outcome, Write, Writer, apply};
+use super::record::{AliasRecord, Change, Held, Outcome, Write, Writer, apply};
 
 /// What the store holds of each ID that the writes concern.
 pub type Loaded = HashMap<VisitorId, Held>;
@@ -138,15 +138,16 @@ impl Batch<'_> {
     }
 
     fn revoke(&mut self, visitor: VisitorId, at: UnixSeconds) {
-        let mut waiting = vec![visitor];
-        while let Some(visitor) = waiting.pop() {
-            let held = std::mem::replace(self.held(visitor), Held::Revoked);
-            if held == Held::Revoked {
+        let mut waiting = vec![(visitor, None::<AliasRecord>)];
+        while let Some((visitor, alias)) = waiting.pop() {
+            let held = self.held(visitor);
+            if *held == Held::Revoked || alias.is_some_and(|alias| !alias.counts(held)) {
                 continue;
             }
+            let held = std::mem::replace(held, Held::Revoked);
             self.revoked.push((visitor, at));
             if let Held::Record(record) = held {
-                waiting.extend(record.aliases.keys());
+                waiting.extend(record.aliases.into_iter().map(|(alias, note)| (alias, Some(note))));
             }
         }
     }

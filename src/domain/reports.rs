@@ -62,6 +62,16 @@ pub enum Report {
     },
 }
 
+impl Report {
+    /// When it was.
+    #[must_use]
+    pub const fn at(&self) -> UnixSeconds {
+        match self {
+            Self::Link { at, .. } | Self::Seen { at, .. } | Self::Alias { at, .. } | Self::Refusal { at, .. } => *at,
+        }
+    }
+}
+
 impl std::fmt::Debug for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A token and IDs stay out of every log (rule R8).

@@ -36,6 +36,12 @@ impl Siblings {
         Self { origins, broker_keys, link_keys, primary: primary.clone() }
     }
 
+    /// Whether this is the primary's origin.
+    #[must_use]
+    pub fn is_primary(&self, origin: &Origin) -> bool {
+        self.primary == *origin
+    }
+
     /// The registered origin that is spelled so.
     #[must_use]
     pub fn origin(&self, text: &str) -> Option<&Origin> {
@@ -52,6 +58,13 @@ impl Siblings {
     #[must_use]
     pub fn knows_broker(&self) -> bool {
         !self.broker_keys.is_empty()
+    }
+
+    /// Whether the keys of `origin` may still come: it is registered, or it is not known yet who is.
+    #[must_use]
+    pub fn awaits_keys_of(&self, origin: &str) -> bool {
+        let registered = || self.origins.contains_key(origin) && self.link_keys.get(origin).is_none_or(HashMap::is_empty);
+        !self.knows_broker() || registered()
     }
 
     /// The keys of one site, or none.

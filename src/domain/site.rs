@@ -61,8 +61,8 @@ pub struct RegisteredSite {
     pub origin: Origin,
     /// Verifies its hop requests.
     pub hop_key: MacKey,
-    /// The digest of what it shows to the API.
-    pub api_key_digest: [u8; 32],
+    /// What it shows to the API.
+    pub api_key: ApiKey,
     /// Whether a yes on this site counts on the primary too: the operator put both into one consent scope (rule C6).
     pub in_primary_scope: bool,
     /// Whether its visitors' browsers may be too old for fetch metadata (rule S3).
@@ -74,8 +74,8 @@ impl RegisteredSite {
     #[must_use]
     pub fn new(origin: Origin, secret: &SiteSecret, legacy_browsers: bool) -> Self {
         let hop_key = secret.derive(Purpose::HopRequest);
-        let api_key_digest = ApiKey::digest(secret.api_key().as_str());
-        Self { origin, hop_key, api_key_digest, in_primary_scope: false, legacy_browsers }
+        let api_key = secret.api_key();
+        Self { origin, hop_key, api_key, in_primary_scope: false, legacy_browsers }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
 use crate::domain::consent::{Choice, Standing};
 use crate::domain::contract::path;
-use crate::domain::reports::Report;
+use crate::domain::reports::{Report, Reported};
 use crate::domain::site::Site;
 use crate::domain::site_cookie::SiteState;
 use crate::domain::url::PageUrl;
@@ -38,7 +38,7 @@ const BROKER_TIME_MAX: Duration = Duration::from_secs(1);
 #[derive(Serialize)]
 struct Body {
     consent: &'static str,
-    /// After a refusal: whether the broker has been told. While it has not, other sites may still know the ID.
+    /// After a refusal: whether the broker has taken it. While it has not, other sites may still know the ID.
     #[serde(skip_serializing_if = "Option::is_none")]
     everywhere: Option<bool>,
 }
@@ -116,7 +116,7 @@ async fn answer(
 async fn end(satellite: &Satellite, env: &Env, site: &Site, visitor: VisitorId, at: UnixSeconds) -> bool {
     env.revoked.insert(visitor);
     let told = satellite.outbox.put_and_tell(&site.origin, Report::Refusal { visitor, at });
-    matches!(timeout(BROKER_TIME_MAX, told).await, Ok(Ok(())))
+    matches!(timeout(BROKER_TIME_MAX, told).await, Ok(Ok(Reported::Recorded | Reported::Revoked)))
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

@@ -21,20 +21,22 @@ pub async fn deliver(satellite: Arc<Satellite>) {
             continue;
         };
         match satellite.records.report(&site, reports.clone()).await {
-            Ok(outcomes) => {
+            Ok(outcomes) if outcomes.len() == reports.len() => {
                 let refused =
                     outcomes.iter().filter(|outcome| !matches!(outcome, Reported::Recorded | Reported::Revoked)).count();
                 if refused > 0 {
                     tracing::warn!(site = site.as_str(), refused, ?outcomes, "the broker does not take these reports");
                 }
-                satellite.outbox.delivered(&reports);
+                satellite.outbox.delivered(&reports, &outcomes);
                 pause = RETRY_FIRST;
             }
-            Err(unavailable) => {
+            answer => {
+                let problem =
+                    answer.err().map_or_else(|| "not one outcome for each report".to_owned(), |unavailable| unavailable.0);
                 if pause == RETRY_FIRST {
                     tracing::warn!(
                         site = site.as_str(),
-                        problem = unavailable.0,
+                        problem,
                         waiting = satellite.outbox.len(),
                         "reports wait for the broker"
                     );

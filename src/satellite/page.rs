@@ -16,6 +16,7 @@ use crate::domain::consent::Standing;
 use crate::domain::decision::{Decision, Facts, Reason, decide, known};
 use crate::domain::hop_request::HopRequest;
 use crate::domain::parameter::{Parameter, parameter, without_parameter};
+use crate::domain::site::Role;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::domain::url::{Location, PageUrl};
 use crate::http::answer::{Redirect, Refusal, redirect};
@@ -81,6 +82,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     let (cookies, is_revoked) = env.read_id(&head.headers, site, now);
     let standing = Standing::new(site.consent, cookies.state.choice, site.honour_gpc && gpc(&head.headers));
     if let Some(identity) = known(standing, &cookies.state, head.uri.query()) {
+        note_known(satellite, served, &identity, standing);
         return Decided::Now(Page::Serve(Served::plain(visitor(Some(identity), standing))));
     }
     let mut facts = facts_beside(cookies, &head.method, path_and_query, &head.headers, &env.cookies);
@@ -108,6 +110,14 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
         served.cookie = request.set_id(&SiteState::DENIED);
     }
     Decided::Now(page)
+}
+
+/// A hop for another site may have made the master cookie: the record learns here that the primary has seen the visitor, too.
+/// On a secondary, the hop or the link has told.
+fn note_known(satellite: &Satellite, served: &ServedSite, identity: &Identity, standing: Standing) {
+    let (Role::Primary, Some(keeper), Some(basis)) = (served.site.role, &satellite.keeper, standing.basis()) else { return };
+    let Identity { visitor, created, .. } = *identity;
+    keeper.note(&Sighting { visitor, created, site: &served.site.origin, basis, first: None });
 }
 
 /// What the application is told of a visitor.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 use crate::base::origin::Origin;
-use crate::domain::reports::{REPORTS_MAX, Report};
+use crate::domain::reports::{REPORTS_MAX, Report, Reported};
 
 /// Holds reports until they are delivered. Bounded: when it is full, the oldest gives way, refusals last of all, and is
 /// counted.
@@ -23,7 +23,7 @@ pub struct Outbox {
 struct Waiting {
     site: Origin,
     report: Report,
-    delivered: Option<oneshot::Sender<()>>,
+    delivered: Option<oneshot::Sender<Reported>>,
 }
 
 impl Outbox {
@@ -38,15 +38,15 @@ impl Outbox {
         self.push(site, report, None);
     }
 
-    /// Puts in a report, and tells when it is delivered.
+    /// Puts in a report, and tells what became of it.
     #[must_use]
-    pub fn put_and_tell(&self, site: &Origin, report: Report) -> oneshot::Receiver<()> {
+    pub fn put_and_tell(&self, site: &Origin, report: Report) -> oneshot::Receiver<Reported> {
         let (delivered, told) = oneshot::channel();
         self.push(site, report, Some(delivered));
         told
     }
 
-    fn push(&self, site: &Origin, report: Report, delivered: Option<oneshot::Sender<()>>) {
+    fn push(&self, site: &Origin, report: Report, delivered: Option<oneshot::Sender<Reported>>) {
         let mut waiting = self.lock();
         if delivered.is_none() && waiting.iter().rev().take(REPORTS_MAX).any(|other| other.report == report) {
             return;
@@ -72,15 +72,15 @@ impl Outbox {
         Some((site, reports))
     }
 
-    /// The broker has these, the oldest: they may go.
-    pub fn delivered(&self, reports: &[Report]) {
+    /// The broker has these, the oldest, and said this of each: they may go.
+    pub fn delivered(&self, reports: &[Report], outcomes: &[Reported]) {
         let mut waiting = self.lock();
-        for report in reports {
+        for (report, outcome) in reports.iter().zip(outcomes) {
             // One may have given way meanwhile.
             if waiting.front().is_some_and(|first| first.report == *report)
                 && let Some(delivered) = waiting.pop_front().and_then(|first| first.delivered)
             {
-                let _ = delivered.send(());
+                let _ = delivered.send(*outcome);
             }
         }
         if waiting.is_empty() {
@@ -141,9 +141,9 @@ mod tests {
         }
         assert_eq!(outbox.first(), Some((site("shop"), vec![one.clone(), two.clone()])));
         assert_eq!(outbox.len(), 3, "they are still there");
-        outbox.delivered(&[one, two]);
+        outbox.delivered(&[one, two], &[Reported::Recorded; 2]);
         assert_eq!(outbox.first(), Some((site("learn"), vec![three.clone()])));
-        outbox.delivered(&[three]);
+        outbox.delivered(&[three], &[Reported::NotSeen]);
         assert!(outbox.is_empty() && outbox.first().is_none());
     }
 

@@ -33,6 +33,10 @@ const NOTED_SPAN: Duration = Duration::from_secs(60 * 60);
 /// How many visitors are remembered as written; about 20 MB. Others are written more often than need be.
 const NOTED_MAX: usize = 500_000;
 
+/// A link that comes before its issuer's keys are known waits for them this long: they are fetched again every 30 s until
+/// they are there. After that, one site without keys must not hold up the other reports.
+const KEYS_AWAITED: Duration = Duration::from_secs(90);
+
 /// Keeps the records.
 pub struct Keeper {
     store: Arc<dyn VisitorStore>,
@@ -124,13 +128,15 @@ impl Keeper {
     }
 
     /// What a report has written, or why nothing.
-    fn writes(&self, site: &Origin, report: Report) -> Result<Vec<Write>, Reported> {
-        let now = self.clock.now();
-        let in_time = |at: UnixSeconds| at <= now.plus(CLOCK_SKEW) && now.since(at) <= REPORT_AGE_MAX;
+    fn writes(&self, site: &Origin, report: Report) -> Result<Vec<Write>, NoWrites> {
+        let (now, at) = (self.clock.now(), report.at());
+        if at > now.plus(CLOCK_SKEW) || now.since(at) > REPORT_AGE_MAX {
+            return Err(NoWrites::Never(Reported::WrongTime));
+        }
         let name = site.to_string();
-        let (at, writes) = match report {
+        Ok(match report {
             Report::Link { from, token, at, basis, held } => {
-                let visitor = self.proved(site, &from, &token, at).ok_or(Reported::Unproved)?;
+                let visitor = self.proved(site, &from, &token, at)?;
                 let seen = Change::Seen { basis, created: at, first_touch: None };
                 let vouched = Writer::Broker(name.clone());
                 let mut writes = vec![Write { visitor, by: vouched.clone(), at, change: seen }];
@@ -138,27 +144,44 @@ impl Keeper {
                     writes.push(Write { visitor, by: vouched, at, change: Change::Alias(held) });
                     writes.push(Write { visitor: held, by: Writer::Site(name), at, change: Change::Alias(visitor) });
                 }
-                (at, writes)
+                writes
             }
             Report::Seen { visitor, at, basis } => {
                 let change = Change::Seen { basis, created: at, first_touch: None };
-                (at, vec![Write { visitor, by: Writer::Site(name), at, change }])
+                vec![Write { visitor, by: Writer::Site(name), at, change }]
             }
             Report::Alias { visitor, other, at } => {
-                (at, vec![Write { visitor, by: Writer::Site(name), at, change: Change::Alias(other) }])
+                vec![Write { visitor, by: Writer::Site(name), at, change: Change::Alias(other) }]
             }
-            Report::Refusal { visitor, at } => (at, vec![Write { visitor, by: Writer::Site(name), at, change: Change::Revoke }]),
-        };
-        if in_time(at) { Ok(writes) } else { Err(Reported::WrongTime) }
+            Report::Refusal { visitor, at } => {
+                // The primary holds every visitor's master cookie, also of those who have not agreed on its own pages.
+                let is_primary = self.siblings.load().is_primary(site);
+                let by = if is_primary { Writer::Broker(name) } else { Writer::Site(name) };
+                vec![Write { visitor, by, at, change: Change::Revoke }]
+            }
+        })
     }
 
     /// Whose link token this is, if it was good for `site` when it came.
-    fn proved(&self, site: &Origin, from: &str, token: &str, at: UnixSeconds) -> Option<VisitorId> {
-        let unverified = UnverifiedToken::parse(token).ok().filter(|token| token.kind() == TokenKind::Link)?;
+    fn proved(&self, site: &Origin, from: &str, token: &str, at: UnixSeconds) -> Result<VisitorId, NoWrites> {
+        let unproved = || NoWrites::Never(Reported::Unproved);
+        let parsed = UnverifiedToken::parse(token).ok().filter(|token| token.kind() == TokenKind::Link);
+        let unverified = parsed.ok_or_else(unproved)?;
         let siblings = self.siblings.load();
-        let (_, verifier) = siblings.verifier(&unverified, Some(from), site)?;
-        unverified.verify(&verifier, at).ok().map(|verified| verified.visitor())
+        let Some((_, verifier)) = siblings.verifier(&unverified, Some(from), site) else {
+            let may_come = siblings.awaits_keys_of(from) && self.clock.now().since(at) <= KEYS_AWAITED;
+            return Err(if may_come { NoWrites::NotYet } else { unproved() });
+        };
+        unverified.verify(&verifier, at).map(|verified| verified.visitor()).map_err(|_| unproved())
     }
+}
+
+/// Why a report writes nothing.
+enum NoWrites {
+    /// It never will.
+    Never(Reported),
+    /// The issuer's keys have not been fetched yet, as in the first moments of a process.
+    NotYet,
 }
 
 #[async_trait]
@@ -201,10 +224,12 @@ impl Records for Keeper {
         for begun in waiting {
             let (asked, ends) = match begun {
                 Ok(begun) => begun,
-                Err(refused) => {
+                Err(NoWrites::Never(refused)) => {
                     outcomes.push(refused);
                     continue;
                 }
+                // What was written before it is written once more with the next try, which changes nothing.
+                Err(NoWrites::NotYet) => return Err(Unavailable("the keys of the site with the link are not known yet".into())),
             };
             let mut reported = Reported::Recorded;
             for receipt in asked {

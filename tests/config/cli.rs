@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use throughline::base::clock::{Clock as _, ManualClock, UnixSeconds};
 use throughline::base::random::SystemRandom;
-use throughline::cli::{Failure, check, init, keys};
+use throughline::cli::{Failure, check, init, keys, visitor};
 use throughline::config::{Config, Profile};
 use throughline::domain::consent::ConsentPolicy;
 use throughline::token::keyfile::read_key_file;
@@ -25,6 +25,7 @@ enum What {
     Init(init::InitArgs),
     Check(check::CheckArgs),
     Keys(keys::KeysArgs),
+    Visitor(visitor::VisitorArgs),
 }
 
 /// A folder and a clock.
@@ -48,12 +49,14 @@ impl Desk {
         let words = line.split_whitespace().map(|word| word.replace('@', folder));
         let command =
             Command::try_parse_from(std::iter::once("throughline".to_owned()).chain(words)).map_err(Failure::mistake)?;
-        let (mut out, random) = (Vec::new(), SystemRandom::new());
+        let (mut out, mut aside, random) = (Vec::new(), Vec::new(), SystemRandom::new());
         match &command.what {
             What::Init(args) => init::run(args, &self.clock, &random, &mut out),
             What::Check(args) => check::run(args, &self.clock, &|_| None, &mut out),
-            What::Keys(args) => keys::run(args, &self.clock, &random, &mut out),
+            What::Keys(args) => keys::run(args, &self.clock, &random, &|_| None, &mut out, &mut aside),
+            What::Visitor(args) => visitor::run(args, &self.clock, &|_| None, None, &mut out),
         }?;
+        out.extend(aside);
         Ok(String::from_utf8(out).unwrap().replace(folder, "@"))
     }
 }
@@ -87,6 +90,7 @@ fn k4_init_then_check_then_load() {
             "ok  https://www.brand.example: primary, broker here, consent implied",
             "ok  https://shop.example: secondary, satellite here, consent implied",
             "ok  https://learn.example: secondary, satellite here, consent implied",
+            "ok  visitor records: SQLite in @/throughline.sqlite, kept 761 days after a visitor was last seen",
         ]
     );
     assert_eq!(said.matches("active     signs since 2026-09-21T14:13:20Z\n").count(), 3, "{said}");
@@ -257,4 +261,72 @@ fn a_site_that_comes_later_gets_its_files_from_keys() {
     let site = "\n[[site]]\norigin = \"https://late.example\"\nconsent = \"implied\"\nsecret_file = \"secrets/late.example\"\nkey_file = \"keys/late.example.json\"\n";
     fs::write(&file, fs::read_to_string(&file).unwrap() + site).unwrap();
     assert!(desk.run("check --config @/throughline.toml").unwrap().contains("ok  https://late.example: secondary"));
+}
+
+#[test]
+fn the_api_key_is_printed_where_the_secret_is_known() {
+    let desk = Desk::new();
+    desk.run(INIT).unwrap();
+    let file = desk.path("throughline.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let key_of = |site: &str| {
+        let said = desk.run(&format!("keys api --config @/throughline.toml --site {site}")).unwrap();
+        let (key, aside) = said.split_once('\n').unwrap();
+        assert!(key.len() == 43 && aside.starts_with(&format!("The API key of {site} is a secret")), "{said}");
+        key.to_owned()
+    };
+    let [brand, shop] = ["https://www.brand.example", "https://shop.example"].map(key_of);
+    assert_ne!(brand, shop);
+    // The broker has the secret of a site that is served elsewhere.
+    let shop_block = text.split("\n[[site]]").nth(1).unwrap();
+    let secret = shop_block.lines().find(|line| line.starts_with("secret_file")).unwrap();
+    let elsewhere = format!("\norigin = \"https://shop.example\"\nserve = false\n{secret}\n");
+    fs::write(&file, text.replace(shop_block, &elsewhere)).unwrap();
+    assert_eq!(key_of("https://shop.example"), shop);
+    let failure = desk.run("keys api --config @/throughline.toml --site https://other.example").unwrap_err();
+    assert!(failure.code() == 2 && failure.to_string().contains("has no secret in this configuration"), "{failure}");
+}
+
+#[test]
+fn check_says_what_the_store_is_and_changes_nothing() {
+    let desk = Desk::new();
+    desk.run(INIT).unwrap();
+    let names = || fs::read_dir(desk.folder.path()).unwrap().count();
+    let before = names();
+    let said = desk.run("check --config @/throughline.toml").unwrap();
+    assert!(said.contains("      not there yet: the broker makes it at its start\n"), "{said}");
+    assert_eq!(names(), before);
+
+    // With a server, its address is shown, and neither user nor password.
+    let file = desk.path("throughline.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[store]\nurl = \"postgres://ann:hunter2@db.internal:5433/visitors\"\n")).unwrap();
+    let said = desk.run("check --config @/throughline.toml").unwrap();
+    assert!(said.contains("visitor records: PostgreSQL, database visitors at db.internal:5433"), "{said}");
+    assert!(!said.contains("hunter2") && !said.contains("ann"), "{said}");
+
+    fs::write(&file, text).unwrap();
+    fs::write(desk.path("throughline.sqlite"), "somebody's diary, and no database of anybody ".repeat(10)).unwrap();
+    let failure = desk.run("check --config @/throughline.toml").unwrap_err();
+    assert!(failure.code() == 2 && failure.to_string().contains("[store] the store refuses"), "{failure}");
+}
+
+#[test]
+fn visitor_needs_a_store_that_is_there() {
+    let desk = Desk::new();
+    desk.run(INIT).unwrap();
+    let id = "2f1c0c3e-8f4b-4a51-9d2f-6a1b3c4d5e6f";
+    for what in ["show", "export", "erase"] {
+        let failure = desk.run(&format!("visitor {what} {id} --config @/throughline.toml")).unwrap_err();
+        assert!(failure.code() == 2 && failure.to_string().contains("there is no store yet"), "{failure}");
+        assert!(!desk.path("throughline.sqlite").exists(), "{what}");
+        assert_eq!(desk.run(&format!("visitor {what} {} --config @/throughline.toml", id.to_uppercase())).unwrap_err().code(), 2);
+    }
+    let file = desk.path("throughline.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let begin = text.find("\n[primary]").unwrap() + 1;
+    let primary = text[begin..text.find("\n[[site]]").unwrap()].to_owned();
+    fs::write(&file, text.replace(&primary, "[primary]\norigin = \"https://www.brand.example\"\nserve = false\n")).unwrap();
+    let failure = desk.run(&format!("visitor show {id} --config @/throughline.toml")).unwrap_err();
+    assert!(failure.code() == 2 && failure.to_string().contains("at the broker"), "{failure}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use throughline::config::{Config, KeySource, Profile};
+use throughline::config::{Config, KeySource, Profile, StorePlace};
 use throughline::domain::consent::ConsentPolicy;
 use throughline::domain::site::Role;
 
@@ -41,6 +41,14 @@ fn a_whole_configuration_is_read_as_it_is_written() {
         (config.outbound.probe_interval, config.outbound.probe_timeout),
         (Duration::from_millis(100), Duration::from_millis(50))
     );
+    assert_eq!(config.outbound.revocation_interval, Duration::from_millis(200));
+    // A yes on learn counts on the primary, one on shop does not (rule C6).
+    assert_eq!(config.registered.iter().map(|site| site.in_primary_scope).collect::<Vec<_>>(), [false, true]);
+    let store = config.store.unwrap();
+    assert_eq!((store.retention, store.hop_wait), (Duration::from_secs(30 * 86_400), Duration::ZERO));
+    assert!(matches!(&store.place, StorePlace::Postgres(url) if url.contains("hunter2")));
+    assert_eq!(store.place.name(), "PostgreSQL, database visitors at db.internal:5432");
+    assert!(!format!("{store:?}").contains("hunter2"));
     assert_eq!((config.limits.replay_entries, config.limits.workers), (1000, Some(2)));
     assert_eq!(config.log_level, tracing::Level::DEBUG);
     assert!(!format!("{:?}", config.replay).contains("hunter2"));
@@ -58,7 +66,8 @@ fn defaults() {
     let config = World::new().read(text).unwrap();
     assert_eq!(config.listen.addresses, ["127.0.0.1:8400".parse().unwrap()]);
     assert!(config.listen.tls.is_none() && config.listen.trusted_proxies.is_empty());
-    assert!(config.broker.is_none() && config.registered.is_empty());
+    assert!(config.broker.is_none() && config.registered.is_empty() && config.store.is_none());
+    assert_eq!(config.outbound.revocation_interval, Duration::from_secs(5));
     assert_eq!(config.served.len(), 1);
     let site = &config.served[0].site;
     assert!(site.honour_gpc && !site.legacy_browsers);
@@ -111,6 +120,11 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         (51, "password_env: the environment variable EMPTY_PASSWORD is empty"),
         (52, "timeout_ms is 5; write a whole number from 10 to 2000"),
         (53, "unknown key \"replay_entries\" in [replay]; \"replay_entries\" belongs in [limits]"),
+        (56, "url stands beside url_env; write one of the two"),
+        (57, "url_env: not the URL of a store (not repeated here)"),
+        (58, "retention_days is 0; write a whole number from 1 to 3660"),
+        (59, "hop_wait_ms is 5000; write a whole number from 0 to 1000"),
+        (60, "unknown key \"retention\" in [store]; did you mean \"retention_days\"?"),
     ];
     let found = lines(&report);
     for (line, what) in expected {
@@ -150,11 +164,61 @@ fn what_a_shared_replay_memory_needs() {
 }
 
 #[test]
+fn where_the_records_may_be() {
+    let world = World::new();
+    let good = GOOD.split("[store]").next().unwrap();
+    let read = |lines: &str| world.read(&format!("{good}[store]\n{lines}\n"));
+    let store = world.read(good).unwrap().store.unwrap();
+    assert_eq!(store.place, StorePlace::Sqlite(world.path().join("throughline.sqlite")));
+    assert_eq!((store.retention, store.hop_wait), (Duration::from_secs(761 * 86_400), Duration::from_millis(10)));
+    for (url, name) in [
+        ("sqlite:public/records.sqlite", "SQLite in "),
+        ("postgres://ann@db", "PostgreSQL, db:5432"),
+        ("postgresql://ann:hunter2@a:1,b:2/visitors", "PostgreSQL, database visitors at a:1, b:2"),
+        ("postgres:///visitors?host=/run/postgresql", "PostgreSQL, database visitors at /run/postgresql (port 5432)"),
+    ] {
+        let store = read(&format!("url = \"{url}\"")).unwrap_or_else(|report| panic!("{url}: {report}")).store.unwrap();
+        let found = store.place.name();
+        assert!(found.starts_with(name) && !found.contains("ann") && !found.contains("hunter2"), "{found}");
+    }
+    for (lines, expected) in [
+        ("url = \"records.sqlite\"", "url: not the URL of a store"),
+        ("url = \"mysql://ann:hunter2@db/x\"", "url: not the URL of a store (not repeated here)"),
+        ("url = \"sqlite:\"", "url: not a path"),
+        ("url = \"sqlite:public\"", "is a folder; write the path of a file"),
+        ("url = \"sqlite:nowhere/records.sqlite\"", "is not a folder, so nothing can be kept in it; make it"),
+        ("url = \"postgres://ann:hunter2@db:x/y\"", "url: not a PostgreSQL URL (not repeated here)"),
+        ("url = \"postgres:///visitors\"", "url: not a PostgreSQL URL (not repeated here)"),
+        ("url = 5", "url: a number instead of a text in quotes"),
+        ("url_env = \"NOT_SET\"", "url_env: the environment variable NOT_SET is not set"),
+        ("url_env = \"postgres://ann:hunter2@db/x\"", "url_env: what stands here is no name of an environment variable"),
+    ] {
+        let report = read(lines).expect_err(lines);
+        assert!(report.mistakes().len() == 1 && report.to_string().contains(expected), "{lines}: {report}");
+        assert!(!report.to_string().contains("hunter2"), "{report}");
+    }
+    // Only the broker keeps records.
+    let elsewhere = "[primary]\norigin = \"https://www.brand.example\"\nserve = false\n\
+        [[site]]\norigin = \"https://shop.example\"\nconsent = \"required\"\nsecret_file = \"shop.secret\"\nkey_file = \"shop.json\"\n\
+        consent_scope = \"eu\"\n[store]\nurl = \"sqlite:records.sqlite\"\n";
+    let report = world.read(elsewhere).unwrap_err();
+    for what in [
+        "[store] has no use: the broker keeps the records",
+        "consent_scope has no use here; write it where the primary is served",
+    ] {
+        assert!(report.to_string().contains(what), "{report}");
+    }
+    assert_eq!(report.mistakes().len(), 2, "{report}");
+    let report = world.read(&GOOD.replace("\"eu\"", "\"\"")).unwrap_err();
+    assert!(report.mistakes().len() == 2 && report.to_string().contains("consent_scope: is empty; write a name"), "{report}");
+}
+
+#[test]
 fn u4_an_origin_that_is_none_stops_the_start_with_its_line() {
     let world = World::new();
     for line in include_str!("../data/origins_refused.txt").lines().filter(|line| !line.starts_with('#')) {
         let (origin, hint) = line.split_once(" => ").unwrap();
-        for (place, at) in [("https://www.brand.example", 10), ("https://shop.example", 19)] {
+        for (place, at) in [("https://www.brand.example", 10), ("https://shop.example", 20)] {
             let report = world.read(&GOOD.replace(&format!("\"{place}\""), &format!("\"{origin}\""))).expect_err(origin);
             let found = lines(&report);
             assert_eq!(found.len(), 1, "{origin}: {report}");
@@ -171,7 +235,7 @@ fn u4_what_an_origin_may_be_depends_on_the_profile() {
         lines(&world.read(text).unwrap_err()).iter().map(|(line, what)| format!("{line:?} {what}")).collect::<Vec<_>>()
     };
     let local = refused(&GOOD.replace("\"https://shop.example\"", "\"http://shop.localhost:8400\""));
-    assert!(local.len() == 1 && local[0].contains("Some(19)") && local[0].contains("profile = \"localhost\""), "{local:?}");
+    assert!(local.len() == 1 && local[0].contains("Some(20)") && local[0].contains("profile = \"localhost\""), "{local:?}");
     let remote = refused(&GOOD.replace("\"production\"", "\"localhost\""));
     assert!(remote.len() == 3 && remote.iter().all(|what| what.contains("is not on this machine")), "{remote:?}");
     let neither = refused(&GOOD.replace("\"production\"", "\"staging\""));
@@ -197,7 +261,7 @@ fn k4_an_open_damaged_or_missing_file_stops_the_start_and_says_what_to_do() {
         ("brand.json", 13, &folder, "is not a file"),
         ("brand.secret", 12, &mode(0o640), "chmod 600"),
         ("brand.secret", 12, &cut, "holds no secret"),
-        ("learn.secret", 30, &|path| fs::write(path, "hunter2").unwrap(), "holds no secret"),
+        ("learn.secret", 31, &|path| fs::write(path, "hunter2").unwrap(), "holds no secret"),
     ];
     for (file, line, damage, hint) in cases {
         let world = World::new();
@@ -227,7 +291,7 @@ fn t9_a_secret_in_the_wrong_place_is_not_repeated() {
     ] {
         let report = world.read(&GOOD.replace("secret_env = \"SHOP_SECRET\"", &line)).expect_err(&line).to_string();
         assert!(!report.contains(secret) && !report.contains("hunter2"), "{line}: {report}");
-        assert!(report.contains("line 21: ") || report.contains("line 18: "), "{line}: {report}");
+        assert!(report.contains("line 22: ") || report.contains("line 19: "), "{line}: {report}");
     }
 }
 

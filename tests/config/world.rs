@@ -57,6 +57,8 @@ pub(crate) fn env(name: &str) -> Option<String> {
     match name {
         "SHOP_SECRET" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".into()),
         "BAD_SECRET" | "REDIS_PASSWORD" => Some("hunter2".into()),
+        "STORE_URL" => Some("postgres://ann:hunter2@db.internal/visitors".into()),
+        "BAD_STORE" => Some("hunter2".into()),
         "EMPTY_PASSWORD" => Some(String::new()),
         _ => None,
     }

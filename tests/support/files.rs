@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) log: &'static str,
     /// Lines at the end of the file: tables such as `[limits]`.
     pub(crate) tables: String,
+    /// The same, for a process with the broker alone.
+    pub(crate) broker_tables: String,
     /// Environment variables of the processes.
     pub(crate) env: &'static [(&'static str, &'static str)],
     /// Lines in the table of every site that is served.
@@ -38,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) probe_interval_ms: u64,
     /// How long the broker may take to answer that, in milliseconds.
     pub(crate) probe_timeout_ms: u64,
+    /// How often revocations are looked for, in milliseconds.
+    pub(crate) revocation_interval_ms: u64,
 }
 
 impl Default for Setup {
@@ -47,12 +51,14 @@ impl Default for Setup {
             whoami: false,
             log: "info",
             tables: String::new(),
+            broker_tables: String::new(),
             env: &[],
             site_lines: String::new(),
             workers: 1,
             replay_entries: 100_000,
             probe_interval_ms: 500,
             probe_timeout_ms: 5000,
+            revocation_interval_ms: 5000,
         }
     }
 }
@@ -142,12 +148,13 @@ impl Folder {
 
     /// Writes the configuration of a process that serves `part` on `port`. `origins` are in the order of [`SITES`].
     pub(crate) fn configure(&self, part: Part, port: u16, origins: &[String; 3]) -> PathBuf {
-        let Setup { consent, whoami, log, tables, site_lines, workers, .. } = &self.setup;
-        let Setup { replay_entries, probe_interval_ms, probe_timeout_ms, .. } = &self.setup;
+        let Setup { consent, whoami, log, tables, broker_tables, site_lines, workers, .. } = &self.setup;
+        let Setup { replay_entries, probe_interval_ms, probe_timeout_ms, revocation_interval_ms, .. } = &self.setup;
         let mut text = format!(
             "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n[log]\nlevel = \"{log}\"\n\
              [limits]\nworkers = {workers}\nreplay_entries = {replay_entries}\n\
-             [outbound]\nprobe_interval_ms = {probe_interval_ms}\nprobe_timeout_ms = {probe_timeout_ms}\n"
+             [outbound]\nprobe_interval_ms = {probe_interval_ms}\nprobe_timeout_ms = {probe_timeout_ms}\n\
+             revocation_interval_ms = {revocation_interval_ms}\n"
         );
         for (index, (site, origin)) in SITES.into_iter().zip(origins).enumerate() {
             if index > 0 && part == Part::Broker {
@@ -172,6 +179,9 @@ impl Folder {
             text.push('\n');
         }
         text.push_str(tables);
+        if part.serves(0) {
+            text.push_str(broker_tables);
+        }
         let file = self.path().join(format!("{part:?}.toml").to_lowercase());
         fs::write(&file, text).expect("a configuration");
         file

@@ -66,6 +66,7 @@ def keys(vectors, secret):
     """Derived keys and signing keys."""
     for label in ("hop-request", "local-cookie", "master-cookie"):
         expect(f"the key {label}", mac(hkdf(secret, label), b"throughline"), vectors[f"mac.{label}"])
+    expect("the API key", b64(hkdf(secret, "api")), vectors["api-key"])
     for name in ("broker", "shop"):
         x = vectors[f"{name}.x"]
         expect(f"the length of {name}.x", len(unb64(x)), 32)

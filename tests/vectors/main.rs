@@ -89,6 +89,7 @@ fn vectors() -> String {
     for purpose in Purpose::ALL {
         keys.line(&format!("mac.{}", purpose.label()), &base64url(&secret.derive(purpose).tag(&[b"throughline"])));
     }
+    keys.line("api-key", &secret.api_key().as_str());
     text += &keys.end();
 
     let (broker_key, shop_key) = (SigningKey::from_seed(&seed(0x20)).unwrap(), SigningKey::from_seed(&seed(0x40)).unwrap());

@@ -2,6 +2,7 @@
 
 pub mod migrations;
 pub mod postgres;
+pub mod schema;
 pub mod sqlite;
 
 use std::fmt;

@@ -31,7 +31,7 @@ const LOCK_TIME_MAX: Duration = Duration::from_secs(2);
 const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Marks the file as ours ("TLvr"), so that a path to another application's database is noticed.
-const APPLICATION_ID: i32 = 0x544c_7672;
+pub(super) const APPLICATION_ID: i32 = 0x544c_7672;
 
 /// How often the log is moved into the database, and how long the log may grow before the writer does it itself: 256 MiB.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);

@@ -1,0 +1,197 @@
+//! `throughline visitor`: shows, exports and erases what is kept of a visitor (rules C2, C3).
+//!
+//! It opens the store that the configuration names, beside the broker that may be at work on it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::app::launch::reach;
+use crate::app::recording::open;
+use crate::base::clock::{Clock, UnixSeconds};
+use crate::base::id::VisitorId;
+use crate::config::{Config, StorePlace};
+use crate::domain::record::{self, Change, Held, Outcome, Record, Writer};
+use crate::store::visitors::{StoreFault, VisitorStore};
+
+use super::Failure;
+use super::visitor_text;
+
+/// What `throughline visitor` is told.
+#[derive(Debug, Args)]
+pub struct VisitorArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: VisitorAction,
+    /// The broker's configuration file
+    #[arg(long, global = true, default_value = "throughline.toml", value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// What `throughline visitor` can do.
+#[derive(Debug, Subcommand)]
+pub enum VisitorAction {
+    /// Say what is kept of an ID
+    Show {
+        /// The visitor ID
+        #[arg(value_parser = visitor_id)]
+        id: VisitorId,
+        /// As `export` does, for a program
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write everything that is kept of an ID and of its aliases, as one JSON document
+    Export {
+        /// The visitor ID
+        #[arg(value_parser = visitor_id)]
+        id: VisitorId,
+    },
+    /// Delete what is kept of IDs and of their aliases; all sites refuse them from then on
+    Erase {
+        /// The visitor IDs
+        #[arg(value_parser = visitor_id, required = true, value_name = "ID")]
+        ids: Vec<VisitorId>,
+        /// Do not ask first
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+fn visitor_id(text: &str) -> Result<VisitorId, String> {
+    VisitorId::parse(text).ok_or_else(|| "not a visitor ID: a version 4 UUID in lower case, with hyphens".into())
+}
+
+/// All that is kept of a visitor: the ID's own record, and those of its aliases, who are the same person.
+#[derive(Debug, Serialize)]
+pub struct Kept {
+    /// The ID.
+    pub visitor: VisitorId,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub of_it: OfOne,
+    /// What is kept of its aliases, and of theirs.
+    pub alias_records: BTreeMap<VisitorId, OfOne>,
+}
+
+/// What is kept of one ID.
+#[derive(Debug, Serialize)]
+pub struct OfOne {
+    /// The ID is revoked: no site takes it, and there is no record.
+    pub revoked: bool,
+    /// The record.
+    pub record: Option<Record>,
+}
+
+impl OfOne {
+    fn new(visitor: VisitorId, held: Held) -> Result<Self, Failure> {
+        let unreadable = || Failure::fault(format_args!("what the store holds of {visitor} is no record; it can be erased"));
+        match held {
+            Held::Nothing => Ok(Self { revoked: false, record: None }),
+            Held::Revoked => Ok(Self { revoked: true, record: None }),
+            Held::Record(record) => Ok(Self { revoked: false, record: Some(*record) }),
+            Held::Unreadable => Err(unreadable()),
+        }
+    }
+}
+
+/// Does it. `asker` is the person at the terminal, where there is one.
+///
+/// # Errors
+/// A mistake when the configuration names no store, or one that must not be used; a fault when the store cannot be had.
+pub fn run(
+    args: &VisitorArgs,
+    clock: &dyn Clock,
+    env: &dyn Fn(&str) -> Option<String>,
+    asker: Option<Box<dyn BufRead>>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let config = Config::load(&args.config, env)?;
+    let Some(store) = &config.store else {
+        let what =
+            "the primary is not served here, so there are no visitor records; run this at the broker, with its configuration";
+        return Err(Failure::mistake(what));
+    };
+    if let StorePlace::Sqlite(file) = &store.place
+        && !file.exists()
+    {
+        // A wrong folder must not look like a visitor of whom nothing is kept.
+        let what =
+            format!("{}: there is no store yet; the broker makes it at its start. Is this its configuration?", file.display());
+        return Err(Failure::mistake(what));
+    }
+    let interval = config.outbound.revocation_interval.as_secs_f64();
+    let outbound = reach(config.outbound).map_err(Failure::mistake)?;
+    let store = open(&store.place, &outbound).map_err(Failure::fault)?;
+    actix_web::rt::System::new().block_on(async {
+        store.prepare().await.map_err(refused)?;
+        match &args.action {
+            VisitorAction::Show { id, json: false } => Ok(visitor_text::show(&kept(&*store, *id).await?, out)?),
+            VisitorAction::Show { id, json: true } | VisitorAction::Export { id } => {
+                let text = serde_json::to_string_pretty(&kept(&*store, *id).await?).map_err(Failure::fault)?;
+                Ok(writeln!(out, "{text}")?)
+            }
+            VisitorAction::Erase { ids, yes } => {
+                let mut asker = asker.filter(|_| !yes);
+                for id in ids {
+                    if let Some(asker) = &mut asker
+                        && !agrees(*id, &mut **asker, out)?
+                    {
+                        return Err(Failure::mistake("nothing more was erased"));
+                    }
+                    erase(&*store, *id, clock.now(), out).await?;
+                }
+                let when = format!("All sites refuse what was erased within {interval} s (revocation_interval_ms of [outbound])");
+                Ok(writeln!(out, "{when}; while the broker is down, once it is back.")?)
+            }
+        }
+    })
+}
+
+/// What can be put right here is a mistake; what may pass by itself, a fault.
+fn refused(fault: StoreFault) -> Failure {
+    match fault {
+        StoreFault::Unavailable(_) => Failure::fault(format_args!("[store] {fault}")),
+        StoreFault::Newer { .. } | StoreFault::Refused(_) => Failure::mistake(format_args!("[store] {fault}")),
+    }
+}
+
+async fn kept(store: &dyn VisitorStore, visitor: VisitorId) -> Result<Kept, Failure> {
+    let of_it = OfOne::new(visitor, store.read(visitor).await.map_err(refused)?)?;
+    let aliases = |of: &OfOne| of.record.iter().flat_map(|record| record.aliases.clone()).collect::<Vec<_>>();
+    let mut waiting = aliases(&of_it);
+    let mut alias_records = BTreeMap::new();
+    while let Some((alias, note)) = waiting.pop() {
+        if alias == visitor || alias_records.contains_key(&alias) {
+            continue;
+        }
+        let held = store.read(alias).await.map_err(refused)?;
+        if note.counts(&held) {
+            let found = OfOne::new(alias, held)?;
+            waiting.extend(aliases(&found));
+            alias_records.insert(alias, found);
+        }
+    }
+    Ok(Kept { visitor, of_it, alias_records })
+}
+
+fn agrees(visitor: VisitorId, asker: &mut dyn BufRead, out: &mut dyn Write) -> Result<bool, Failure> {
+    write!(out, "Erase {visitor} and its aliases for good? Write yes: ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    asker.read_line(&mut answer).map_err(|error| Failure::fault(format_args!("no answer can be read ({error})")))?;
+    Ok(answer.trim() == "yes")
+}
+
+async fn erase(store: &dyn VisitorStore, visitor: VisitorId, at: UnixSeconds, out: &mut dyn Write) -> Result<(), Failure> {
+    // Only for what is said afterwards: an unreadable record is erased all the same.
+    let before = kept(store, visitor).await.ok();
+    let write = record::Write { visitor, by: Writer::Operator, at, change: Change::Revoke };
+    match store.commit(vec![Arc::new(write)]).await.map_err(refused)?.first() {
+        Some(Outcome::Revoked) => Ok(writeln!(out, "{visitor}: was erased before")?),
+        _ => Ok(writeln!(out, "{visitor}: {}", visitor_text::erased(before.as_ref()))?),
+    }
+}
