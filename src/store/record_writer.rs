@@ -133,11 +133,19 @@ async fn work(store: Arc<dyn VisitorStore>, mut queue: mpsc::Receiver<Job>, stat
                     state.came_back();
                     state.finish(batch.drain(..).zip(outcomes));
                 }
-                Err(StoreFault::Refused(what)) => {
-                    tracing::error!(what, writes = batch.len(), "the store refuses a batch; its writes are tried one by one");
-                    one_by_one(&*store, &mut batch, &state).await;
-                }
                 Err(fault) => {
+                    let fault = match fault {
+                        StoreFault::Refused(what) => {
+                            tracing::error!(
+                                what,
+                                writes = batch.len(),
+                                "the store refuses a batch; its writes are tried one by one"
+                            );
+                            one_by_one(&*store, &mut batch, &state).await
+                        }
+                        fault => Some(fault),
+                    };
+                    let Some(fault) = fault else { break };
                     state.went_down(&fault);
                     // Who waits for the answer is told now; the rest waits for the store.
                     state.give_up(batch.extract_if(.., |job| !job.waits_for_store), false);
@@ -158,16 +166,23 @@ fn fail_waiting(queue: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>, state: &S
     }
 }
 
-async fn one_by_one(store: &dyn VisitorStore, batch: &mut Vec<Job>, state: &State) {
-    let mut kept = Vec::new();
-    for job in batch.drain(..) {
+/// Leaves in the batch what could not be tried, with the fault that ended it: a store that cannot be had is not asked for each.
+async fn one_by_one(store: &dyn VisitorStore, batch: &mut Vec<Job>, state: &State) -> Option<StoreFault> {
+    let mut jobs = std::mem::take(batch).into_iter();
+    while let Some(job) = jobs.next() {
         match store.commit(vec![Arc::clone(&job.write)]).await {
-            Ok(mut outcomes) => state.finish([job].into_iter().zip(outcomes.pop())),
+            Ok(mut outcomes) => {
+                state.came_back();
+                state.finish([job].into_iter().zip(outcomes.pop()));
+            }
             Err(StoreFault::Refused(_)) => state.give_up([job], true),
-            Err(_) => kept.push(job),
+            Err(fault) => {
+                batch.extend([job].into_iter().chain(jobs));
+                return Some(fault);
+            }
         }
     }
-    *batch = kept;
+    None
 }
 
 fn writes(batch: &[Job]) -> Vec<Arc<Write>> {

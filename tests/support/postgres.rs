@@ -14,6 +14,7 @@ use super::process::{free_port, wait_until};
 
 /// What watches over a server. It knows the server by the number that it notes in its folder.
 const WATCH: &str = r#"
+trap '' INT TERM HUP
 read -r _
 pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
 if [ -n "$pid" ]; then

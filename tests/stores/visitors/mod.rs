@@ -7,6 +7,7 @@ mod postgres_faults;
 mod sqlite_faults;
 mod sweeping;
 mod values;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
