@@ -15,7 +15,21 @@ mod load;
 #[expect(dead_code, reason = "shared with the other benchmark, which uses all of it")]
 mod process;
 
+/// The test suite's PostgreSQL, and what it stands on.
+mod support {
+    #[path = "../../../tests/support/postgres.rs"]
+    #[expect(dead_code, reason = "the tests use all of it")]
+    pub(crate) mod postgres;
+    #[path = "../../../tests/support/process.rs"]
+    #[expect(dead_code, reason = "the tests use all of it")]
+    pub(crate) mod process;
+    #[path = "../../../tests/support/wire.rs"]
+    #[expect(dead_code, reason = "the tests use all of it")]
+    pub(crate) mod wire;
+}
+
 mod fill;
+mod nodes;
 mod paced;
 
 use std::path::Path;
@@ -37,9 +51,13 @@ fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["broker", port, file] => broker(port.parse().expect("a port"), StorePlace::Sqlite(file.into())),
+        ["broker", port, place] => broker(port.parse().expect("a port"), store(place)),
         _ => measure(words.iter().copied().find(|word| !word.starts_with('-'))),
     }
+}
+
+fn store(place: &str) -> StorePlace {
+    if place.starts_with("postgres://") { StorePlace::Postgres(place.to_owned().into()) } else { StorePlace::Sqlite(place.into()) }
 }
 
 fn broker(port: u16, place: StorePlace) {
@@ -62,17 +80,20 @@ fn measure(only: Option<&str>) {
     if wants("many") {
         many(folder.path());
     }
+    if wants("nodes") {
+        nodes::measure();
+    }
 }
 
 fn line(what: &str, figure: f64, unit: &str, target: &str, met: bool) {
     println!("| {what} | {figure:.2}{unit} | {target} | {} |", if met { "met" } else { "not met" });
 }
 
-/// A broker with a store in `file`, and its company.
-fn start(file: &Path) -> (Server, Company) {
+/// A broker with a store in a file or at a URL, and its company.
+fn start(place: &str) -> (Server, Company) {
     let port = free_port();
     let program = std::env::current_exe().expect("this program").display().to_string();
-    let server = Server::start(&program, port, &["broker".into(), port.to_string(), file.display().to_string()]);
+    let server = Server::start(&program, port, &["broker".into(), port.to_string(), place.to_owned()]);
     let company = Company::on(port);
     let begun = Instant::now();
     loop {
@@ -142,7 +163,7 @@ fn undisturbed(rates: &[Rate], pick: fn(&Rate) -> f64) -> f64 {
 
 /// A first-time hop against a hop that writes nothing; and how long first-time hops take at half of that load.
 fn first(folder: &Path) {
-    let (server, company) = start(&folder.join("first.sqlite"));
+    let (server, company) = start(&folder.join("first.sqlite").display().to_string());
     let (mut known, mut first) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         known.push(round(&server, &company, Hop::Known));
@@ -171,7 +192,7 @@ fn many(folder: &Path) {
         println!("| octets on disk for each of {count} visitors | {:.0} | | |", octets as f64 / count as f64);
         file
     });
-    let servers = files.map(|file| start(&file));
+    let servers = files.map(|file| start(&file.display().to_string()));
     let mut rates = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for ((server, company), rates) in servers.iter().zip(&mut rates) {

@@ -108,6 +108,11 @@ impl Postgres {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Its main process.
+    pub(crate) fn id(&self) -> u32 {
+        self.server.as_ref().expect("it runs").id()
+    }
+
     /// Ends it as `kill -9` does, with what it is at.
     pub(crate) fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
