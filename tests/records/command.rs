@@ -6,7 +6,9 @@ use clap::Parser as _;
 use throughline::base::clock::SystemClock;
 use throughline::cli::visitor::{self, VisitorArgs};
 
-use crate::steps::{company, known_on, new_id, said, throughline};
+use crate::steps::{company, company_with, known_on, new_id, said, setup, throughline, until};
+use crate::support::files::Setup;
+use crate::support::postgres::Postgres;
 
 #[test]
 fn exit_codes_say_whose_fault_it_is() {
@@ -64,6 +66,23 @@ fn check_looks_at_the_store_beside_the_broker() {
     let company = company();
     let told = said(&throughline(&company, &["check"]));
     assert!(told.contains("visitor records: SQLite in ") && told.contains("schema version 1, of 1"), "{told}");
+}
+
+#[test]
+fn c2_c3_visitor_works_in_postgresql_beside_the_broker() {
+    let url = Postgres::shared().new_database();
+    let tables = format!("[store]\nurl = \"{url}\"\nhop_wait_ms = 1000\n");
+    let company = company_with(Setup { broker_tables: tables, ..setup() });
+    let (browser, visitor) = known_on(&company.shop);
+    until("the hop is written", || company.record("shop", &visitor).is_some());
+    let export = said(&throughline(&company, &["visitor", "export", &visitor]));
+    assert!(export.contains(&visitor) && export.contains(&company.shop), "{export}");
+    assert!(said(&throughline(&company, &["visitor", "erase", &visitor])).contains("erased its record (1 sites"));
+    assert_eq!(company.record("shop", &visitor), None);
+    until("the site refuses it", || browser.clone().me(&company.shop)["consent"] == "denied");
+    assert!(said(&throughline(&company, &["visitor", "show", &visitor])).contains("revoked"));
+    let told = said(&throughline(&company, &["check"]));
+    assert!(told.contains("visitor records: PostgreSQL, database ") && told.contains("not asked"), "{told}");
 }
 
 #[test]

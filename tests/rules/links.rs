@@ -138,6 +138,8 @@ fn l3_a_different_id_stays_and_one_alias_is_recorded() {
     browser.navigate(&format!("{}/", company.learn));
     let (shop, learn) = (browser.visitor(&company.shop).unwrap(), browser.visitor(&company.learn).unwrap());
     assert_ne!(shop, learn);
+    // A hop waits for its write, but not for long.
+    wait_until("the hops are written", || false, || company.record("shop", &shop).is_some()).unwrap();
     assert_eq!(company.record("shop", &shop).unwrap().get("aliases"), None);
     for _ in 0..2 {
         let visit = browser.follow_from(&company.shop, &go(&company.shop, &format!("{}/p", company.learn)));
