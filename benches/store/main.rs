@@ -14,19 +14,8 @@ mod load;
 #[path = "../http/process.rs"]
 #[expect(dead_code, reason = "shared with the other benchmark, which uses all of it")]
 mod process;
-
-/// The test suite's PostgreSQL, and what it stands on.
-mod support {
-    #[path = "../../../tests/support/postgres.rs"]
-    #[expect(dead_code, reason = "the tests use all of it")]
-    pub(crate) mod postgres;
-    #[path = "../../../tests/support/process.rs"]
-    #[expect(dead_code, reason = "the tests use all of it")]
-    pub(crate) mod process;
-    #[path = "../../../tests/support/wire.rs"]
-    #[expect(dead_code, reason = "the tests use all of it")]
-    pub(crate) mod wire;
-}
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 mod fill;
 mod nodes;
@@ -57,7 +46,11 @@ fn main() {
 }
 
 fn store(place: &str) -> StorePlace {
-    if place.starts_with("postgres://") { StorePlace::Postgres(place.to_owned().into()) } else { StorePlace::Sqlite(place.into()) }
+    if place.starts_with("postgres://") {
+        StorePlace::Postgres(place.to_owned().into())
+    } else {
+        StorePlace::Sqlite(place.into())
+    }
 }
 
 fn broker(port: u16, place: StorePlace) {
