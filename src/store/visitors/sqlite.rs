@@ -34,7 +34,7 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 pub(super) const APPLICATION_ID: i32 = 0x544c_7672;
 
 /// How often the log is moved into the database, and how long the log may grow before the writer does it itself: 256 MiB.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(100);
 const WAL_PAGES_MAX: u32 = 65_536;
 
 /// Pages that each connection keeps, in KiB.
