@@ -29,6 +29,7 @@ use crate::satellite::Satellite;
 use crate::satellite::watch::Pace;
 use crate::store::live_keys::LiveKeys;
 use crate::store::redis_replay::{RedisReplay, RedisSettings};
+use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
 use crate::store::revoked_ids::RevokedIds;
 use crate::store::visitors::VisitorStore;
@@ -102,7 +103,9 @@ impl Launch {
             timeout: outbound.probe_timeout,
             revocations: outbound.revocation_interval,
         };
-        let outbound_files = outbound.ca_file.clone();
+        let ca_file = outbound.ca_file.clone();
+        // On a broker node a refusal goes into the store at once.
+        let refusals = outbound.refusals_file.clone().filter(|_| store.is_none()).map(RefusalFile::new);
         let outbound = reach(outbound)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let revoked = Arc::new(RevokedIds::default());
@@ -133,10 +136,11 @@ impl Launch {
         // The primary takes no tokens (rule B6): a node of the broker alone has nothing to remember.
         let takes_tokens = sites.iter().any(|served| served.site.role == Role::Secondary);
         let replay = match replay.filter(|_| takes_tokens) {
-            Some(shared) => shared_replay(shared, outbound_files.as_deref())?,
+            Some(shared) => shared_replay(shared, ca_file.as_deref())?,
             None => Replay::here(limits.replay_entries),
         };
-        let satellite = Satellite::new(primary, replay, siblings, records, keeper);
+        let satellite = Satellite::new(primary, replay, siblings, records, keeper, refusals);
+        satellite.outbox.refused().into_iter().for_each(|visitor| env.revoked.insert(visitor));
         let node = Arc::new(Node::new(env, satellite, broker, sites));
         Ok(Self { visitors, tasks, node, files, listen, workers: limits.workers, outbound, pace })
     }

@@ -161,6 +161,8 @@ impl KeySource {
 pub struct Outbound {
     /// A PEM file of certificate authorities to trust besides Mozilla's.
     pub ca_file: Option<PathBuf>,
+    /// Keeps refusals that the broker has not heard of, where it is another process.
+    pub refusals_file: Option<PathBuf>,
     /// Host names that are not looked up, like curl's `--resolve`.
     pub resolve: HashMap<String, SocketAddr>,
     /// From one look at the broker's health to the next.

@@ -25,6 +25,7 @@ use crate::store::outbox::Outbox;
 use crate::store::recent_set::RecentSet;
 use crate::store::record_keeper::Keeper;
 use crate::store::records::Records;
+use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
 
 use departures::Departures;
@@ -66,6 +67,7 @@ impl Satellite {
         siblings: Arc<ArcSwap<Siblings>>,
         records: Arc<dyn Records>,
         keeper: Option<Arc<Keeper>>,
+        refusals: Option<RefusalFile>,
     ) -> Self {
         Self {
             siblings,
@@ -76,7 +78,7 @@ impl Satellite {
             replay,
             bare_clients: RecentSet::new(BARE_CLIENT_SPAN, BARE_CLIENTS_MAX),
             departures: Departures::new(),
-            outbox: Outbox::new(REPORTS_WAITING_MAX),
+            outbox: Outbox::new(REPORTS_WAITING_MAX, refusals),
             unknown_key: Notify::new(),
         }
     }

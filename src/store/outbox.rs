@@ -6,8 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
+use crate::base::id::VisitorId;
 use crate::base::origin::Origin;
 use crate::domain::reports::{REPORTS_MAX, Report, Reported};
+
+use super::refusal_file::RefusalFile;
 
 /// Holds reports until they are delivered. Bounded: when it is full, the oldest gives way, refusals last of all, and is
 /// counted.
@@ -17,6 +20,7 @@ pub struct Outbox {
     waiting: Mutex<VecDeque<Waiting>>,
     lost: AtomicU64,
     changed: Notify,
+    file: Option<RefusalFile>,
 }
 
 #[derive(Debug)]
@@ -27,10 +31,22 @@ struct Waiting {
 }
 
 impl Outbox {
-    /// Holds `capacity` reports at most.
+    /// Holds `capacity` reports at most, and refusals in `file` as well; those that an earlier process left there wait again.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity, waiting: Mutex::default(), lost: AtomicU64::new(0), changed: Notify::new() }
+    pub fn new(capacity: usize, file: Option<RefusalFile>) -> Self {
+        let left = file.as_ref().map_or_else(|| Ok(Vec::new()), RefusalFile::read).unwrap_or_else(|error| {
+            tracing::error!(%error, "the file of refusals cannot be read: what an earlier process left there is not delivered");
+            Vec::new()
+        });
+        let waiting = left.into_iter().map(|(site, report)| Waiting { site, report, delivered: None }).collect();
+        Self { capacity, waiting: Mutex::new(waiting), lost: AtomicU64::new(0), changed: Notify::new(), file }
+    }
+
+    /// The IDs that were refused and that the broker has not heard of.
+    #[must_use]
+    pub fn refused(&self) -> Vec<VisitorId> {
+        let refused = |waiting: &Waiting| if let Report::Refusal { visitor, .. } = waiting.report { Some(visitor) } else { None };
+        self.lock().iter().filter_map(refused).collect()
     }
 
     /// Puts in a report of `site`. One that waits already is not put in again.
@@ -57,6 +73,11 @@ impl Outbox {
             waiting.remove(oldest);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+        if let (Some(file), Report::Refusal { .. }) = (&self.file, &report)
+            && let Err(error) = file.add(site, &report)
+        {
+            tracing::error!(%error, "a refusal cannot be kept on disk: it is lost if this process ends before the broker has it");
+        }
         waiting.push_back(Waiting { site: site.clone(), report, delivered });
         drop(waiting);
         self.changed.notify_one();
@@ -75,6 +96,11 @@ impl Outbox {
     /// The broker has these, the oldest, and said this of each: they may go.
     pub fn delivered(&self, reports: &[Report], outcomes: &[Reported]) {
         let mut waiting = self.lock();
+        if let (Some(file), true) = (&self.file, reports.iter().any(|report| matches!(report, Report::Refusal { .. })))
+            && let Err(error) = file.remove(reports)
+        {
+            tracing::warn!(%error, "refusals that were delivered stay on disk, and are delivered again after a restart");
+        }
         for (report, outcome) in reports.iter().zip(outcomes) {
             // One may have given way meanwhile.
             if waiting.front().is_some_and(|first| first.report == *report)
@@ -120,7 +146,6 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::base::clock::UnixSeconds;
-    use crate::base::id::VisitorId;
     use crate::base::random::CountingRandom;
 
     const NOW: UnixSeconds = UnixSeconds(1_790_000_000);
@@ -134,7 +159,7 @@ mod tests {
         let random = CountingRandom::default();
         let alias =
             || Report::Alias { visitor: VisitorId::mint(&random).unwrap(), other: VisitorId::mint(&random).unwrap(), at: NOW };
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(10, None);
         let (one, two, three) = (alias(), alias(), alias());
         for (name, report) in [("shop", &one), ("shop", &one), ("shop", &two), ("learn", &three)] {
             outbox.put(&site(name), report.clone());
@@ -151,7 +176,7 @@ mod tests {
     fn c1_a_refusal_is_the_last_to_give_way() {
         let random = CountingRandom::default();
         let id = || VisitorId::mint(&random).unwrap();
-        let outbox = Outbox::new(2);
+        let outbox = Outbox::new(2, None);
         let refusal = Report::Refusal { visitor: id(), at: NOW };
         outbox.put(&site("shop"), refusal.clone());
         let mut last = None;

@@ -130,7 +130,9 @@ impl Keeper {
     /// What a report has written, or why nothing.
     fn writes(&self, site: &Origin, report: Report) -> Result<Vec<Write>, NoWrites> {
         let (now, at) = (self.clock.now(), report.at());
-        if at > now.plus(CLOCK_SKEW) || now.since(at) > REPORT_AGE_MAX {
+        // A no counts however long it was under way.
+        let is_old = now.since(at) > REPORT_AGE_MAX && !matches!(report, Report::Refusal { .. });
+        if at > now.plus(CLOCK_SKEW) || is_old {
             return Err(NoWrites::Never(Reported::WrongTime));
         }
         let name = site.to_string();
