@@ -38,6 +38,8 @@ pub(crate) struct Setup {
     pub(crate) probe_interval_ms: u64,
     /// How long the broker may take to answer that, in milliseconds.
     pub(crate) probe_timeout_ms: u64,
+    /// How often revocations are asked for, in milliseconds.
+    pub(crate) revocation_interval_ms: u64,
 }
 
 impl Default for Setup {
@@ -53,6 +55,7 @@ impl Default for Setup {
             replay_entries: 100_000,
             probe_interval_ms: 500,
             probe_timeout_ms: 5000,
+            revocation_interval_ms: 5000,
         }
     }
 }
@@ -143,11 +146,12 @@ impl Folder {
     /// Writes the configuration of a process that serves `part` on `port`. `origins` are in the order of [`SITES`].
     pub(crate) fn configure(&self, part: Part, port: u16, origins: &[String; 3]) -> PathBuf {
         let Setup { consent, whoami, log, tables, site_lines, workers, .. } = &self.setup;
-        let Setup { replay_entries, probe_interval_ms, probe_timeout_ms, .. } = &self.setup;
+        let Setup { replay_entries, probe_interval_ms, probe_timeout_ms, revocation_interval_ms, .. } = &self.setup;
         let mut text = format!(
             "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n[log]\nlevel = \"{log}\"\n\
              [limits]\nworkers = {workers}\nreplay_entries = {replay_entries}\n\
-             [outbound]\nprobe_interval_ms = {probe_interval_ms}\nprobe_timeout_ms = {probe_timeout_ms}\n"
+             [outbound]\nprobe_interval_ms = {probe_interval_ms}\nprobe_timeout_ms = {probe_timeout_ms}\n\
+             revocation_interval_ms = {revocation_interval_ms}\n"
         );
         for (index, (site, origin)) in SITES.into_iter().zip(origins).enumerate() {
             if index > 0 && part == Part::Broker {
