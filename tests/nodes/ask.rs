@@ -1,6 +1,7 @@
 //! Asks one node of a company: hops that the test signs itself, the API, health. The node may be dead: errors come back.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,8 +16,18 @@ use throughline::token::claims::FlowSecret;
 use crate::support::address;
 use crate::support::browser::FIREFOX;
 use crate::support::company::Company;
+use crate::support::files::Part;
 use crate::support::process::wait_until;
 use crate::support::wire::{Answer, send};
+
+/// Writes the configuration of one node, with tables of its own: the company's setup has none.
+pub(crate) fn configuration(company: &Company, part: Part, name: &str, port: u16, tables: &str) -> PathBuf {
+    let origins = [company.brand.clone(), company.shop.clone(), company.learn.clone()];
+    let text = std::fs::read_to_string(company.folder.configure(part, port, &origins)).expect("a configuration");
+    let file = company.folder.path().join(format!("{name}.toml"));
+    std::fs::write(&file, text + tables).expect("a configuration");
+    file
+}
 
 /// What came of a hop.
 #[derive(Debug, Clone)]

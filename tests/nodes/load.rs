@@ -24,6 +24,15 @@ struct Told {
     is_refused: bool,
 }
 
+/// Ends what runs until it is over, also when the test fails: it would wait for that for ever.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What all clients know.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<Vec<Told>>);
@@ -48,6 +57,7 @@ impl Ledger {
     pub(crate) fn write_until(company: &Company, port: &(impl Fn() -> u16 + Sync), fault: impl FnOnce()) -> Self {
         let (ledger, is_over) = (Self::default(), AtomicBool::new(false));
         std::thread::scope(|scope| {
+            let over = Over(&is_over);
             for client in 0..CLIENTS {
                 let (ledger, is_over) = (&ledger, &is_over);
                 scope.spawn(move || {
@@ -60,7 +70,7 @@ impl Ledger {
                 });
             }
             fault();
-            is_over.store(true, Ordering::Relaxed);
+            drop(over);
         });
         ledger
     }

@@ -6,6 +6,10 @@
 mod support;
 
 mod ask;
+mod away;
+mod balancer;
+mod ending;
+mod fleet;
 mod killed;
 mod load;
 mod queue;
