@@ -266,6 +266,7 @@ impl Visitors {
         let (before, clock) = (self.ids.load(Ordering::Relaxed), SystemClock::new());
         wait_for(what, || self.ids.load(Ordering::Relaxed) >= before + 3);
         println!("{what} after {:?}", clock.uptime());
+        std::thread::sleep(Duration::from_millis(700));
         assert!(clock.uptime() < Duration::from_secs(10), "{what}: {:?}", clock.uptime());
     }
 }
@@ -273,6 +274,8 @@ impl Visitors {
 #[test]
 fn a1_a3_nodes_that_are_killed_under_load_cost_no_page_and_no_acknowledged_write() {
     let mut fleet = Fleet::start(false);
+    // The balancers were there first, and asked nodes that did not listen yet.
+    let at_first = [0, 1].map(|front: usize| [0, 1].map(|node| fleet.front[front].failures(node)));
     let mut dying: Vec<_> = [2, 0].map(|process| fleet.company.processes.remove(process)).into();
     let (mut broker, mut satellite) = (dying.pop().expect("a broker"), dying.pop().expect("a satellite"));
     let visitors = Visitors {
@@ -298,8 +301,10 @@ fn a1_a3_nodes_that_are_killed_under_load_cost_no_page_and_no_acknowledged_write
         coming.into_iter().for_each(|thread| thread.join().expect("every page came"));
         ledger
     });
-    assert!(fleet.front[0].failures(0) > 0 && fleet.front[1].failures(0) > 0, "both were asked when they were dead");
-    assert_eq!((fleet.front[0].failures(1), fleet.front[1].failures(1)), (0, 0), "the others never failed");
+    for (front, before) in at_first.into_iter().enumerate() {
+        assert!(fleet.front[front].failures(0) > before[0], "it was asked when it was dead");
+        assert_eq!(fleet.front[front].failures(1), before[1], "the other never failed");
+    }
     wait_until_written(&fleet.company, fleet.brokers[1]);
     assert_eq!(store(&fleet.company, fleet.brokers[1])["lost"], 0);
     ledger.assert_kept(&fleet.company, fleet.brokers[1], "two of four nodes killed");

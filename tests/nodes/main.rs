@@ -13,3 +13,4 @@ mod fleet;
 mod killed;
 mod load;
 mod queue;
+mod retention;
