@@ -254,15 +254,19 @@ impl Node {
         actix_web::rt::spawn(deliver(Arc::clone(&self.satellite)));
     }
 
-    /// Waits, but not for ever, until nothing is left to be written or reported.
+    /// Waits, but not for ever, until nothing is left to be written or reported. What is left then is lost, and told of.
     pub async fn finish_writing(&self) {
         let begun = self.env.clock.uptime();
-        let is_done = || {
-            let written = self.broker.as_ref().is_none_or(|broker| broker.keeper.writer().state().waiting == 0);
-            written && self.satellite.outbox.is_empty()
+        let left = || {
+            let writes = self.broker.as_ref().map_or(0, |broker| broker.keeper.writer().state().waiting);
+            (writes, self.satellite.outbox.len())
         };
-        while !is_done() && self.env.clock.uptime().saturating_sub(begun) < WRITING_TIME_MAX {
+        while left() != (0, 0) && self.env.clock.uptime().saturating_sub(begun) < WRITING_TIME_MAX {
             actix_web::rt::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (writes, reports) = left();
+        if writes > 0 || reports > 0 {
+            tracing::error!(writes, reports, "the process ends; what the store or the broker did not take in time is lost");
         }
     }
 }

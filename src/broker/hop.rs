@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
-use crate::domain::consent::{Basis, Choice};
+use crate::domain::consent::Choice;
 use crate::domain::decision::Reason;
 use crate::domain::hop_request::{self, Endpoint, HopRequest, way_back};
 use crate::domain::site::RegisteredSite;
@@ -139,13 +139,6 @@ fn take(
 ) -> Result<Answered, Nothing> {
     let asked = hop_request::verify(query, Endpoint::Hop, &broker.primary.site.origin, &site.origin, &site.hop_key, now)
         .map_err(Nothing::Request)?;
-    // A hop request is a minute old at most: the yes that it stands on came after the no that is kept here.
-    let master = match master.choice {
-        Choice::Denied if asked.basis == Basis::Granted && site.in_primary_scope => {
-            SiteState { choice: Choice::Granted, ..SiteState::default() }
-        }
-        _ => master,
-    };
     if refused_by_browser || master.choice == Choice::Denied {
         return Err(Nothing::Visitor(Reason::Refused.code()));
     }

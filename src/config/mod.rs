@@ -257,7 +257,7 @@ fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option
     }
     let store = stores::store(store, files);
     document.finish();
-    let sites::Sites { primary, broker, primary_scope: _, served, registered } = sites;
+    let sites::Sites { primary, broker, served, registered } = sites;
     let store = store.filter(|_| broker.is_some());
     Some(Config {
         profile: profile?,
