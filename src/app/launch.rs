@@ -15,9 +15,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::base::clock::{Clock, SystemClock};
+use crate::base::origin::Origin;
 use crate::base::random::SystemRandom;
 use crate::broker::Broker;
 use crate::config::{Config, KeySource, Listen, Profile, SharedReplay, TlsFiles};
+use crate::domain::reports::Report;
 use crate::domain::siblings::Siblings;
 use crate::domain::site::Role;
 use crate::http::client::Outbound;
@@ -26,7 +28,7 @@ use crate::http::cookies::{CookieJar, SameSite};
 use crate::http::event::Observer;
 use crate::http::{Env, ServedSite};
 use crate::satellite::Satellite;
-use crate::satellite::watch::Pace;
+use crate::satellite::watch::{Pace, catch_up};
 use crate::store::live_keys::LiveKeys;
 use crate::store::redis_replay::{RedisReplay, RedisSettings};
 use crate::store::refusal_file::RefusalFile;
@@ -41,6 +43,9 @@ use super::recording::{Recording, Surroundings, Task, prepare};
 
 /// A client that takes longer over its request's head is hung up on (rule A5).
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a start waits for the list of ended IDs.
+const REVOCATIONS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long the requests under way have once the listeners are closed (rule A4).
 const SHUTDOWN_SECONDS: u64 = 30;
@@ -104,8 +109,7 @@ impl Launch {
             revocations: outbound.revocation_interval,
         };
         let ca_file = outbound.ca_file.clone();
-        // On a broker node a refusal goes into the store at once.
-        let refusals = outbound.refusals_file.clone().filter(|_| store.is_none()).map(RefusalFile::new);
+        let refusals = outbound.refusals_file.clone().map(RefusalFile::new);
         let outbound = reach(outbound)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let revoked = Arc::new(RevokedIds::default());
@@ -140,7 +144,12 @@ impl Launch {
             None => Replay::here(limits.replay_entries),
         };
         let satellite = Satellite::new(primary, replay, siblings, records, keeper, refusals);
-        satellite.outbox.refused().into_iter().for_each(|visitor| env.revoked.insert(visitor));
+        for (site, report) in left_behind(satellite.refusals.as_deref()) {
+            if let Report::Refusal { visitor, .. } = report {
+                env.revoked.insert(visitor);
+            }
+            satellite.outbox.put(&site, report);
+        }
         let node = Arc::new(Node::new(env, satellite, broker, sites));
         Ok(Self { visitors, tasks, node, files, listen, workers: limits.workers, outbound, pace })
     }
@@ -160,6 +169,9 @@ impl Launch {
             prepare(&**visitors).await?;
         }
         tasks.into_iter().for_each(|task| drop(spawn(task())));
+        // Nobody is to be served by an ID that has ended, so the list is read before the first request, if it can be had.
+        let (records, revoked) = (&*node.satellite.records, &*node.env.revoked);
+        let _ = actix_web::rt::time::timeout(REVOCATIONS_TIME_MAX, catch_up(records, revoked, &mut 0)).await;
         let for_workers = Arc::clone(&node);
         let mut server =
             HttpServer::new(move || App::new().wrap(Throughline::new(Arc::clone(&for_workers))).configure(pages.clone()))
@@ -191,6 +203,14 @@ impl Launch {
         node.finish_writing().await;
         Ok(())
     }
+}
+
+/// The refusals that an earlier process could not deliver.
+fn left_behind(file: Option<&RefusalFile>) -> Vec<(Origin, Report)> {
+    file.map_or_else(|| Ok(Vec::new()), RefusalFile::read).unwrap_or_else(|error| {
+        tracing::error!(%error, "the file of refusals cannot be read: what an earlier process left there is not delivered");
+        Vec::new()
+    })
 }
 
 /// How this process reaches others, as configured.

@@ -54,6 +54,8 @@ pub struct Satellite {
     pub departures: Departures,
     /// Reports on their way to the broker.
     pub outbox: Outbox,
+    /// Refusals that the broker has not heard of, on disk.
+    pub refusals: Option<Arc<RefusalFile>>,
     /// Wakes the watch when a token names a key that nobody knows (rule K2).
     pub unknown_key: Notify,
 }
@@ -78,7 +80,8 @@ impl Satellite {
             replay,
             bare_clients: RecentSet::new(BARE_CLIENT_SPAN, BARE_CLIENTS_MAX),
             departures: Departures::new(),
-            outbox: Outbox::new(REPORTS_WAITING_MAX, refusals),
+            outbox: Outbox::new(REPORTS_WAITING_MAX),
+            refusals: refusals.map(Arc::new),
             unknown_key: Notify::new(),
         }
     }

@@ -6,11 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::base::id::VisitorId;
 use crate::base::origin::Origin;
 use crate::domain::reports::{REPORTS_MAX, Report, Reported};
-
-use super::refusal_file::RefusalFile;
 
 /// Holds reports until they are delivered. Bounded: when it is full, the oldest gives way, refusals last of all, and is
 /// counted.
@@ -20,7 +17,6 @@ pub struct Outbox {
     waiting: Mutex<VecDeque<Waiting>>,
     lost: AtomicU64,
     changed: Notify,
-    file: Option<RefusalFile>,
 }
 
 #[derive(Debug)]
@@ -31,22 +27,10 @@ struct Waiting {
 }
 
 impl Outbox {
-    /// Holds `capacity` reports at most, and refusals in `file` as well; those that an earlier process left there wait again.
+    /// Holds `capacity` reports at most.
     #[must_use]
-    pub fn new(capacity: usize, file: Option<RefusalFile>) -> Self {
-        let left = file.as_ref().map_or_else(|| Ok(Vec::new()), RefusalFile::read).unwrap_or_else(|error| {
-            tracing::error!(%error, "the file of refusals cannot be read: what an earlier process left there is not delivered");
-            Vec::new()
-        });
-        let waiting = left.into_iter().map(|(site, report)| Waiting { site, report, delivered: None }).collect();
-        Self { capacity, waiting: Mutex::new(waiting), lost: AtomicU64::new(0), changed: Notify::new(), file }
-    }
-
-    /// The IDs that were refused and that the broker has not heard of.
-    #[must_use]
-    pub fn refused(&self) -> Vec<VisitorId> {
-        let refused = |waiting: &Waiting| if let Report::Refusal { visitor, .. } = waiting.report { Some(visitor) } else { None };
-        self.lock().iter().filter_map(refused).collect()
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, waiting: Mutex::default(), lost: AtomicU64::new(0), changed: Notify::new() }
     }
 
     /// Puts in a report of `site`. One that waits already is not put in again.
@@ -68,44 +52,42 @@ impl Outbox {
             return;
         }
         if waiting.len() >= self.capacity {
-            let refusal = |waiting: &Waiting| matches!(waiting.report, Report::Refusal { .. });
-            let oldest = waiting.iter().position(|waiting| !refusal(waiting)).unwrap_or_default();
+            let oldest = waiting.iter().position(|waiting| !waiting.report.is_refusal()).unwrap_or_default();
             waiting.remove(oldest);
             self.lost.fetch_add(1, Ordering::Relaxed);
-        }
-        if let (Some(file), Report::Refusal { .. }) = (&self.file, &report)
-            && let Err(error) = file.add(site, &report)
-        {
-            tracing::error!(%error, "a refusal cannot be kept on disk: it is lost if this process ends before the broker has it");
         }
         waiting.push_back(Waiting { site: site.clone(), report, delivered });
         drop(waiting);
         self.changed.notify_one();
     }
 
-    /// The oldest reports, all of one site. They stay until [`delivered`](Self::delivered).
+    /// The sites that have something to report, each once.
     #[must_use]
-    pub fn first(&self) -> Option<(Origin, Vec<Report>)> {
-        let waiting = self.lock();
-        let site = waiting.front()?.site.clone();
-        let reports = waiting.iter().take_while(|waiting| waiting.site == site).take(REPORTS_MAX);
-        let reports = reports.map(|waiting| waiting.report.clone()).collect();
-        Some((site, reports))
+    pub fn sites(&self) -> Vec<Origin> {
+        let mut sites: Vec<Origin> = Vec::new();
+        for Waiting { site, .. } in &*self.lock() {
+            if !sites.contains(site) {
+                sites.push(site.clone());
+            }
+        }
+        sites
     }
 
-    /// The broker has these, the oldest, and said this of each: they may go.
-    pub fn delivered(&self, reports: &[Report], outcomes: &[Reported]) {
+    /// The oldest reports of one site. They stay until [`delivered`](Self::delivered).
+    #[must_use]
+    pub fn first_of(&self, site: &Origin) -> Vec<Report> {
+        let waiting = self.lock();
+        let of_site = waiting.iter().filter(|waiting| waiting.site == *site).take(REPORTS_MAX);
+        of_site.map(|waiting| waiting.report.clone()).collect()
+    }
+
+    /// The broker has these of one site, and said this of each: they may go.
+    pub fn delivered(&self, site: &Origin, reports: &[Report], outcomes: &[Reported]) {
         let mut waiting = self.lock();
-        if let (Some(file), true) = (&self.file, reports.iter().any(|report| matches!(report, Report::Refusal { .. })))
-            && let Err(error) = file.remove(reports)
-        {
-            tracing::warn!(%error, "refusals that were delivered stay on disk, and are delivered again after a restart");
-        }
         for (report, outcome) in reports.iter().zip(outcomes) {
             // One may have given way meanwhile.
-            if waiting.front().is_some_and(|first| first.report == *report)
-                && let Some(delivered) = waiting.pop_front().and_then(|first| first.delivered)
-            {
+            let place = waiting.iter().position(|waiting| waiting.site == *site && waiting.report == *report);
+            if let Some(delivered) = place.and_then(|place| waiting.remove(place)).and_then(|waiting| waiting.delivered) {
                 let _ = delivered.send(*outcome);
             }
         }
@@ -146,6 +128,7 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::base::clock::UnixSeconds;
+    use crate::base::id::VisitorId;
     use crate::base::random::CountingRandom;
 
     const NOW: UnixSeconds = UnixSeconds(1_790_000_000);
@@ -159,24 +142,25 @@ mod tests {
         let random = CountingRandom::default();
         let alias =
             || Report::Alias { visitor: VisitorId::mint(&random).unwrap(), other: VisitorId::mint(&random).unwrap(), at: NOW };
-        let outbox = Outbox::new(10, None);
+        let outbox = Outbox::new(10);
         let (one, two, three) = (alias(), alias(), alias());
         for (name, report) in [("shop", &one), ("shop", &one), ("shop", &two), ("learn", &three)] {
             outbox.put(&site(name), report.clone());
         }
-        assert_eq!(outbox.first(), Some((site("shop"), vec![one.clone(), two.clone()])));
+        assert_eq!(outbox.sites(), [site("shop"), site("learn")]);
+        assert_eq!(outbox.first_of(&site("shop")), [one.clone(), two.clone()]);
         assert_eq!(outbox.len(), 3, "they are still there");
-        outbox.delivered(&[one, two], &[Reported::Recorded; 2]);
-        assert_eq!(outbox.first(), Some((site("learn"), vec![three.clone()])));
-        outbox.delivered(&[three], &[Reported::NotSeen]);
-        assert!(outbox.is_empty() && outbox.first().is_none());
+        outbox.delivered(&site("learn"), std::slice::from_ref(&three), &[Reported::NotSeen]);
+        assert_eq!(outbox.sites(), [site("shop")], "one site does not wait for another");
+        outbox.delivered(&site("shop"), &[one, two], &[Reported::Recorded; 2]);
+        assert!(outbox.is_empty() && outbox.sites().is_empty());
     }
 
     #[test]
     fn c1_a_refusal_is_the_last_to_give_way() {
         let random = CountingRandom::default();
         let id = || VisitorId::mint(&random).unwrap();
-        let outbox = Outbox::new(2, None);
+        let outbox = Outbox::new(2);
         let refusal = Report::Refusal { visitor: id(), at: NOW };
         outbox.put(&site("shop"), refusal.clone());
         let mut last = None;
@@ -185,7 +169,7 @@ mod tests {
             outbox.put(&site("shop"), alias.clone());
             last = Some(alias);
         }
-        assert_eq!(outbox.first(), Some((site("shop"), vec![refusal, last.unwrap()])));
+        assert_eq!(outbox.first_of(&site("shop")), [refusal, last.unwrap()]);
         assert_eq!(outbox.lost(), 2);
     }
 }
