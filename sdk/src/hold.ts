@@ -1,0 +1,65 @@
+// Holds libraries back until the visitor is known. Then each is given the ID, and its calls, those first that must be first.
+
+import type { Core } from './core.js'
+import { standIn } from './stand_in.js'
+import type { Adapter, Call, Context, Held, Identity } from './types.js'
+
+type Library = Record<string, unknown>
+
+/** What most libraries want: their own start, then who the visitor is, then what the visitor did. */
+const usualRank = ({ path: [method] }: Call): number =>
+  method === 'init' || method === 'load' ? 0 : method === 'identify' ? 1 : 2
+
+/** Calls the method that `path` names, on the object that has it. */
+function invoke(library: Library, { path, args }: Call): unknown {
+  let owner: Library | undefined
+  let method: unknown = library
+  for (const name of path) {
+    owner = method as Library
+    method = owner[name]
+  }
+  return (method as (...args: unknown[]) => unknown).apply(owner, args)
+}
+
+async function letGo(core: Core, held: Held, adapter: Adapter | undefined, identity: Identity): Promise<void> {
+  const { name, library: given } = held
+  const context: Context = { ...core, identity }
+  const { report } = core
+  try {
+    if (!adapter) report('unknown_adapter', `${name} starts without the ID`)
+    adapter?.before?.(context)
+    let library = await (typeof given === 'function' ? given(identity) : given)
+    if (!library) return report('no_library', `pass hold() ${name} itself`)
+    library = (await adapter?.start?.(library, context)) ?? library
+    const push = (call: Call) => {
+      // Once the visitor has said no, this page's libraries hear nothing more.
+      if (core.identity() !== identity) return
+      const next = () => invoke(library, call)
+      try {
+        call.done(adapter?.call ? adapter.call(call, next, library, context) : next())
+      } catch (error) {
+        report('call_failed', `look into ${name}.${call.path}()`, error)
+      }
+    }
+    const rank = adapter?.rank ?? usualRank
+    const waiting = held.calls as Call[]
+    waiting.sort((a, b) => rank(a) - rank(b)).forEach(push)
+    held.calls = { push }
+  } catch (error) {
+    report('library_failed', `look into ${name}`, error)
+  }
+}
+
+/** `take` takes over a library that a stub began to hold. */
+export function holder(core: Core, adapters: Record<string, Adapter>) {
+  const take = (held: Held) => {
+    const adapter = Object.hasOwn(adapters, held.name) ? adapters[held.name] : undefined
+    core.ready((identity) => letGo(core, held, adapter, identity))
+  }
+  const hold = (name: string, library: unknown) => {
+    const held = { name, library, calls: [] }
+    take(held)
+    return standIn(held)
+  }
+  return { take, hold }
+}
