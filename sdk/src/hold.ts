@@ -6,6 +6,9 @@ import type { Adapter, Call, Context, Held, Identity } from './types.js'
 
 type Library = Record<string, unknown>
 
+/** So long, in milliseconds, the calls after an `identify` wait for its own request. */
+const IDENTIFY_TIME_MAX = 500
+
 /** What most libraries want: their own start, then who the visitor is, then what the visitor did. */
 const usualRank = ({ path: [method] }: Call): number =>
   method === 'init' || method === 'load' ? 0 : method === 'identify' ? 1 : 2
@@ -36,14 +39,22 @@ async function letGo(core: Core, held: Held, adapter: Adapter | undefined, ident
       if (core.identity() !== identity) return
       const next = () => invoke(library, call)
       try {
-        call.done(adapter?.call ? adapter.call(call, next, library, context) : next())
+        const result = adapter?.call ? adapter.call(call, next, library, context) : next()
+        call.done(result)
+        return result
       } catch (error) {
         report('call_failed', `look into ${name}.${call.path}()`, error)
       }
     }
     const rank = adapter?.rank ?? usualRank
     const waiting = held.calls as Call[]
-    waiting.sort((a, b) => rank(a) - rank(b)).forEach(push)
+    waiting.sort((a, b) => rank(a) - rank(b))
+    // What is called meanwhile comes behind.
+    for (let call = waiting.shift(); call; call = waiting.shift()) {
+      const result = push(call)
+      // Two requests that leave one after the other may arrive the other way round.
+      if (call.path[0] === 'identify') await Promise.race([result, new Promise((late) => setTimeout(late, IDENTIFY_TIME_MAX))])
+    }
     held.calls = { push }
   } catch (error) {
     report('library_failed', `look into ${name}`, error)

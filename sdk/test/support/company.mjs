@@ -34,7 +34,9 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
   const origin = (name) => `http://${name}.localhost:${port}`
   const [brand, shop, learn, news] = ['brand', 'shop', 'learn', 'news'].map(origin)
   const sites = ['--site', shop, '--site', learn, '--primary', brand]
-  execFileSync(binary, ['init', '--profile', 'localhost', '--consent', consent, '--folder', folder, ...sites], { stdio: 'ignore' })
+  execFileSync(binary, ['init', '--profile', 'localhost', '--consent', consent, '--folder', folder, ...sites], {
+    stdio: 'ignore',
+  })
   const file = join(folder, 'throughline.toml')
   const text = readFileSync(file, 'utf8')
     .replace(`127.0.0.1:${port}`, `127.0.0.1:${behind}`)
@@ -55,7 +57,13 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
     if (pathname.startsWith('/collect/')) {
       const from = asked.headers.origin ?? asked.headers.referer ?? ''
       if (asked.method !== 'OPTIONS') {
-        requests.push({ at: Date.now(), path: pathname.slice(9), from, query: Object.fromEntries(searchParams), body: decoded(body) })
+        requests.push({
+          at: Date.now(),
+          path: pathname.slice(9),
+          from,
+          query: Object.fromEntries(searchParams),
+          body: decoded(body),
+        })
       }
       const allowed = { 'access-control-allow-origin': asked.headers.origin ?? '*', 'access-control-allow-credentials': 'true' }
       allowed['access-control-allow-headers'] = asked.headers['access-control-request-headers'] ?? '*'
@@ -83,16 +91,24 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
   })
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve))
   const process_ = spawn(binary, ['serve', '--config', file], { stdio: process.env.VERBOSE ? 'inherit' : 'ignore' })
-  const navigation = { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', 'sec-fetch-site': 'cross-site', accept: 'text/html' }
+  const navigation = {
+    'sec-fetch-mode': 'navigate',
+    'sec-fetch-dest': 'document',
+    'sec-fetch-site': 'cross-site',
+    accept: 'text/html',
+  }
   let clients = 1
   const status = (name, path) =>
     new Promise((resolve) => {
       // A client that comes again without cookies is sent nowhere (rule S16), so each is another.
       const agent = { 'user-agent': `Mozilla/5.0 (X11; Linux x86_64) Firefox/${clients++}` }
-      const asked = request({ host: '127.0.0.1', port, path, headers: { ...navigation, ...agent, host: `${name}.localhost:${port}` } }, (back) => {
-        back.resume()
-        resolve(back.statusCode)
-      })
+      const asked = request(
+        { host: '127.0.0.1', port, path, headers: { ...navigation, ...agent, host: `${name}.localhost:${port}` } },
+        (back) => {
+          back.resume()
+          resolve(back.statusCode)
+        },
+      )
       asked.on('error', () => resolve(0))
       asked.end()
     })

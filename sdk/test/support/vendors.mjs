@@ -18,7 +18,8 @@ const SOURCES = {
 export async function vendors(folder, names) {
   const resolveDir = new URL('../..', import.meta.url).pathname
   for (const name of names) {
-    const contents = `${SOURCES[name].replace(/export \{ (default|\w+) as (\w+) \} from (.*)/, 'import { $1 as $2 } from $3; export { $2 }')
+    const contents = `${SOURCES[name]
+      .replace(/export \{ (default|\w+) as (\w+) \} from (.*)/, 'import { $1 as $2 } from $3; export { $2 }')
       .replace(/export \{ (\w+) \}/, `(window.Vendor ??= {}).${name} = $1`)}`
     await build({
       stdin: { contents, resolveDir },

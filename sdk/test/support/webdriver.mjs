@@ -28,9 +28,13 @@ function capabilities(engine, home) {
         'goog:loggingPrefs': { browser: 'ALL' },
         'goog:chromeOptions': {
           binary: '/usr/bin/chromium',
-          args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking'].concat(
-            `--user-data-dir=${join(home, 'profile')}`,
-          ),
+          args: [
+            '--headless',
+            '--no-sandbox',
+            '--disable-gpu',
+            '--disable-dev-shm-usage',
+            '--disable-background-networking',
+          ].concat(`--user-data-dir=${join(home, 'profile')}`),
         },
       }
     case 'firefox':
@@ -54,7 +58,8 @@ export async function browser(engine = 'chromium') {
   const driver = spawn(command[0], command.slice(1), { env, stdio: 'ignore', detached: true })
   const base = `http://127.0.0.1:${port}`
   const command_ = async (method, path, body) => {
-    const answer = await fetch(base + path, { method, body: method === 'POST' ? JSON.stringify(body ?? {}) : undefined })
+    const post = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body ?? {}) }
+    const answer = await fetch(base + path, { method, ...(method === 'POST' && post) })
     const { value } = await answer.json()
     if (!answer.ok) throw new Error(`${method} ${path}: ${value.error}: ${value.message}`)
     return value
