@@ -4,6 +4,7 @@ import { adapters } from './adapters/index.js'
 import { segmentPlugin } from './adapters/segment.js'
 import { start } from './core.js'
 import { holder } from './hold.js'
+import { decorateLinks } from './links.js'
 import type { Call, Held, Options, Throughline } from './types.js'
 
 interface Stub {
@@ -17,9 +18,11 @@ interface Stub {
 const page = window as { throughline?: Stub & Partial<Throughline> & { segmentPlugin?: unknown } }
 page.throughline ??= {}
 const stub = page.throughline
-if (stub.late) console.warn('throughline late: sdk.js came after the libraries had started without the ID')
+if (stub.late) console.warn('throughline late: the libraries started without the ID')
 else if (!stub.ready || stub.queue) {
-  const core = start(stub.options ?? document.currentScript?.dataset)
+  const options: Options = stub.options ?? document.currentScript?.dataset ?? {}
+  const core = start(options)
+  if (options.links !== 'off') decorateLinks(core)
   const { take, hold } = holder(core, adapters)
   const { queue = [], held = [] } = stub
   delete stub.queue

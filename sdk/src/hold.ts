@@ -10,8 +10,8 @@ type Library = Record<string, unknown>
 const IDENTIFY_TIME_MAX = 500
 
 /** What most libraries want: their own start, then who the visitor is, then what the visitor did. */
-const usualRank = ({ path: [method] }: Call): number =>
-  method === 'init' || method === 'load' ? 0 : method === 'identify' ? 1 : 2
+const usualRank = ({ path: [method = ''] }: Call): number =>
+  /^(init|load|newTracker)$/.test(method) ? 0 : /^(identify|setUserId)$/.test(method) ? 1 : 2
 
 /** Calls the method that `path` names, on the object that has it. */
 function invoke(library: Library, { path, args }: Call): unknown {
@@ -29,7 +29,7 @@ async function letGo(core: Core, held: Held, adapter: Adapter | undefined, ident
   const context: Context = { ...core, identity }
   const { report } = core
   try {
-    if (!adapter) report('unknown_adapter', `${name} starts without the ID`)
+    if (!adapter) report('unknown_adapter', `${name} has no ID`)
     adapter?.before?.(context)
     let library = await (typeof given === 'function' ? given(identity) : given)
     if (!library) return report('no_library', `pass hold() ${name} itself`)
@@ -40,6 +40,7 @@ async function letGo(core: Core, held: Held, adapter: Adapter | undefined, ident
       const next = () => invoke(library, call)
       try {
         const result = adapter?.call ? adapter.call(call, next, library, context) : next()
+        if (call.path[0] === 'reset') adapter?.reset?.(library, context)
         call.done(result)
         return result
       } catch (error) {

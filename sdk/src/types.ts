@@ -86,6 +86,9 @@ export interface Adapter {
   /** Around each call: `next` makes it. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   call?(call: Call, next: () => unknown, library: any, context: Context): unknown
+  /** After a `reset`, which in most libraries makes a new ID. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  reset?(library: any, context: Context): void
   /** Which held calls go first: a lower number. Equal ones keep their order. */
   rank?(call: Call): number
 }

@@ -75,6 +75,8 @@ export interface Adapter {
     start?(library: any, context: Context): unknown;
     /** Around each call: `next` makes it. */
     call?(call: Call, next: () => unknown, library: any, context: Context): unknown;
+    /** After a `reset`, which in most libraries makes a new ID. */
+    reset?(library: any, context: Context): void;
     /** Which held calls go first: a lower number. Equal ones keep their order. */
     rank?(call: Call): number;
 }

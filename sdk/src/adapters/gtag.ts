@@ -14,9 +14,10 @@ export const gtag: Adapter = {
   rank: ({ args }) => ORDER.indexOf(args[0] as string),
   call(call, next, _, { identity }) {
     const { args, moment } = call
+    const [command, , parameters] = args
     const page = { page_location: moment.url, page_title: moment.title, page_referrer: document.referrer }
-    if (args[0] === 'config') args[2] = { ...page, ...Object(args[2]), client_id: clientId(identity.visitor) }
-    if (args[0] === 'event') args[2] = { ...page, ...Object(args[2]) }
+    if (command === 'event') args[2] = { ...page, ...(parameters as object) }
+    if (command === 'config') args[2] = { ...page, ...(parameters as object), client_id: clientId(identity.visitor) }
     return next()
   },
 }

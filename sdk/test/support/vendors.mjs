@@ -7,7 +7,7 @@ const SOURCES = {
   mixpanel: `export { default as mixpanel } from 'mixpanel-browser'`,
   posthog: `export { default as posthog } from 'posthog-js'`,
   amplitude: `import * as amplitude from '@amplitude/analytics-browser'; export { amplitude }`,
-  rudder: `export { RudderAnalytics as rudder } from '@rudderstack/analytics-js'`,
+  rudder: `export { RudderAnalytics as rudder } from '@rudderstack/analytics-js/bundled'`,
   snowplow: `import * as snowplow from '@snowplow/browser-tracker'; export { snowplow }`,
   jitsu: `export { jitsuAnalytics as jitsu } from '@jitsu/js'`,
   analytics: `export { default as analytics } from 'analytics'`,
