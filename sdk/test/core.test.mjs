@@ -125,6 +125,22 @@ for (const engine of engines) {
       delete sites.faults['/_throughline/me']
     })
 
+    test(`X11 sdk.js is blocked: the libraries start without it, and no event is lost (${engine})`, async () => {
+      for (const [consent, started] of [
+        ['implied', true],
+        ['required', false],
+      ]) {
+        const path = sites.page(`blocked-${consent}`, `${NOTES(sites.collect('blocked'))} library.track(1); library.track(2)`, {
+          options: `data-consent="${consent}" data-src="/_throughline/blocked.js"`,
+        })
+        await page.open(sites.shop + path)
+        await sleep(300)
+        assert.deepEqual(await page.run('return seen'), started ? [[1], [2]] : [], consent)
+        await page.run('library.track(3)')
+        assert.equal(await page.run('return seen.length'), started ? 3 : 0)
+      }
+    })
+
     test(`X16 whatever a page passes in, nothing is thrown at it (${engine})`, async () => {
       const path = sites.page(
         'nonsense',

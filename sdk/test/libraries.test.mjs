@@ -1,7 +1,7 @@
 // The real libraries, from npm, in Chromium, with and without the SDK. What counts is what the collector received.
 
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, test } from 'node:test'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { company } from './support/company.mjs'
 import { browser } from './support/webdriver.mjs'
@@ -12,10 +12,13 @@ before(async () => {
   sites = await company({ libraries: ['segment', 'mixpanel'] })
 })
 after(() => sites?.end())
-beforeEach(async (context) => {
+beforeEach(async () => {
   page = await browser()
-  context.after?.(() => page.close())
   sites.requests.length = 0
+})
+afterEach(async () => {
+  delete sites.faults['/_throughline/me']
+  await page?.close()
 })
 
 const received = async (name, count, patience = 8000) => {

@@ -135,7 +135,11 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
      * Writes a page. `code` runs in it; `options` are attributes of the stub's tag; without `stub` there is no SDK.
      * `policy` is its Content-Security-Policy; the scripts have the nonce `n`.
      */
-    page(path, code, { options = 'data-consent="implied"', stub = true, load = [], head = '', body = '', policy } = {}) {
+    page(
+      path,
+      code,
+      { options = 'data-consent="implied" data-patience="20000"', stub = true, load = [], head = '', body = '', policy } = {},
+    ) {
       const file = join(pages, `${path}.html`)
       mkdirSync(dirname(file), { recursive: true })
       if (policy) policies[`/${path}.html`] = policy
