@@ -1,7 +1,7 @@
 // Makes dist/: the ES modules, the script that satellites serve, and the types. Prints the sizes, and fails above the limits (rule X14).
 
 import { execFileSync } from 'node:child_process'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
@@ -30,4 +30,3 @@ const lines = sizes.map(([name, path, limit]) => {
   return `${name}: ${size} of ${limit} bytes, gzip -9${size > limit ? ': TOO LARGE' : ''}`
 })
 console.log(lines.join('\n'))
-writeFileSync(at('dist/SIZES.txt'), `${lines.join('\n')}\n`)

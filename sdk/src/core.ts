@@ -18,7 +18,7 @@ export function start(options: Options = {}): Core {
   const time = Number(options.timeout) || 1000
   const { call, on, emit } = events((error) => report('callback_failed', 'look into the callback', error))
   const report = reporter(emit)
-  const sites = (options.sites || '').split(' ')
+  const sites = options.sites?.split(' ') ?? []
   let identity: Identity | null = null
   let consent: Consent = 'unknown'
   let settle: (identity: Identity) => void

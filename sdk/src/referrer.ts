@@ -6,7 +6,7 @@ import type { FirstTouch } from './types.js'
 /** All libraries read `document.referrer`, so this one change is enough for all. */
 export function cleanReferrer(sites: string[], firstTouch: FirstTouch | null): void {
   const from = document.referrer.split('/', 3).join('/')
-  if (from === location.origin || !sites.includes(from)) return
+  if (!from || from === location.origin || !sites.includes(from)) return
   const referrer = firstTouch?.referrer ?? ''
   Object.defineProperty(document, 'referrer', { configurable: true, get: () => referrer })
 }

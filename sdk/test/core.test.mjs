@@ -74,7 +74,17 @@ for (const engine of engines) {
       await page.until(`location.origin === '${sites.learn}' && window.referrer !== undefined`)
       const seen = await page.run('return document.referrer')
       assert.ok(seen === '' || new URL(seen).origin === sites.news, seen)
-      await page.open(sites.learn + sites.page('as-it-is', code, { options: 'data-consent="implied" data-referrer="off"' }))
+      await page.open(sites.shop + path)
+      assert.equal(
+        await page.until('window.referrer !== undefined && [window.referrer]').then(([referrer]) => referrer),
+        '',
+        'direct',
+      )
+      sites.page('as-it-is', code, { options: 'data-consent="implied" data-referrer="off"' })
+      await page.open(sites.shop + sites.page('to-as-it-is', '', { body: `<a href="${sites.learn}/as-it-is.html">on</a>` }))
+      await page.follow('a')
+      await page.until(`location.origin === '${sites.learn}' && window.referrer`)
+      assert.equal(new URL(await page.run('return document.referrer')).origin, sites.shop)
     })
 
     test(`X10 before ready nothing is sent (${engine})`, async () => {
