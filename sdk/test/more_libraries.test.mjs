@@ -9,7 +9,9 @@ import { browser } from './support/webdriver.mjs'
 let sites
 let page
 before(async () => {
-  sites = await company({ libraries: ['posthog', 'rudder', 'snowplow', 'jitsu', 'analytics', 'plausible'] })
+  sites = await company({
+    libraries: ['segment', 'mixpanel', 'posthog', 'rudder', 'snowplow', 'jitsu', 'analytics', 'plausible'],
+  })
 })
 after(() => sites?.end())
 beforeEach(async () => {
@@ -74,8 +76,23 @@ const LIBRARIES = {
     events: ({ body }) => (body?.n ? [body] : []),
     id: ({ p }) => p?.visitor,
   },
+  mixpanel: {
+    load: 'mixpanel',
+    code: (hold, collect) => `window.it = ${hold('Vendor.mixpanel')}
+      it.init('token', { api_host: '${collect}', batch_requests: false, track_pageview: true, persistence: 'localStorage', api_transport: 'XHR' })`,
+    events: ({ path, body }) => (path.includes('/track') ? [body].flat() : []),
+    id: ({ properties }) => properties.$device_id,
+  },
+  segment: {
+    load: 'segment',
+    code: (hold, collect) => `window.it = ${hold(`Vendor.segment.load({ writeKey: 'key',
+        cdnSettings: { integrations: { 'Segment.io': { apiKey: 'key', apiHost: '${collect.slice(7)}', protocol: 'http' } }, plan: {} } })`)}
+      it.track('seen')`,
+    events: ({ body }) => (body?.anonymousId ? [body] : []),
+    id: ({ anonymousId }) => anonymousId,
+  },
 }
-const RULES = { posthog: 'X6', plausible: 'X8' }
+const RULES = { posthog: 'X6', mixpanel: 'X1', segment: 'X5' }
 
 for (const [name, { load, code, events, id }] of Object.entries(LIBRARIES)) {
   const seen = async (from) => {
@@ -117,4 +134,38 @@ test('X8 Matomo: its commands begin with the ID, in 16 digits (chromium)', async
   const id = (await visitor()).replaceAll('-', '').slice(0, 16)
   await page.until('commands?.length === 3')
   assert.deepEqual(await page.run('return commands'), [['setVisitorId', id], ['setSiteId', 1], ['trackPageView']])
+})
+
+test('X4 all at once, from outside over one site to the next: one ID in every event, and no own host for a referrer (chromium)', async () => {
+  const code = Object.entries(LIBRARIES).map(([name, { code }]) =>
+    code((library) => `throughline.hold('${name}', () => ${library})`, sites.collect(name)),
+  )
+  const load = Object.values(LIBRARIES).map(({ load }) => load)
+  const path = sites.page('all', code.join('\n'), { load, body: `<a href="${sites.learn}/all.html">on</a>` })
+  await page.open(sites.arriving(sites.shop + path))
+  await page.follow('a')
+  const one = await visitor()
+  for (const site of [sites.shop, sites.learn]) {
+    for (const [name, { events, id }] of Object.entries(LIBRARIES)) {
+      const found = () =>
+        sites.requests.filter(({ from, path }) => from.startsWith(site) && path.startsWith(name)).flatMap(events)
+      for (let tries = 0; tries < 120 && !found().length; tries++) await sleep(50)
+      assert.ok(found().length, `${name} on ${site}`)
+      for (const event of found()) {
+        assert.equal(id(event), one, `${name} on ${site}: ${JSON.stringify(event)}`)
+        const text = JSON.stringify(event)
+        const referrers = [...text.matchAll(/"(\$?[a-z_]*referr[a-z_]*|refr|r)":"([^"]*)"/gi)].map(([, , value]) => value)
+        const own = referrers.filter((value) => /(brand|shop|learn)\.localhost/.test(value))
+        assert.deepEqual(own, [], `${name} on ${site}: ${text}`)
+      }
+    }
+    if (site === sites.shop) {
+      await page.follow('a')
+      await page.until(`location.origin === '${sites.learn}'`)
+    }
+  }
+  const mixpanel = sites.requests.filter(({ from, path }) => from === sites.learn && path.startsWith('mixpanel/track'))
+  for (const { properties } of mixpanel.flatMap(({ body }) => body)) {
+    assert.equal(properties.$initial_referring_domain, new URL(sites.news).host)
+  }
 })
