@@ -40,7 +40,12 @@ async function letGo(core: Core, held: Held, adapter: Adapter | undefined, ident
       const next = () => invoke(library, call)
       try {
         const result = adapter?.call ? adapter.call(call, next, library, context) : next()
-        if (call.path[0] === 'reset') adapter?.reset?.(library, context)
+        if (call.path[0] === 'reset') {
+          const again = () => adapter?.reset?.(library, context)
+          again()
+          // Some are over later.
+          Promise.resolve(result).then(again)
+        }
         call.done(result)
         return result
       } catch (error) {

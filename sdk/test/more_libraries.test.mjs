@@ -128,6 +128,45 @@ for (const [name, { load, code, events, id }] of Object.entries(LIBRARIES)) {
   })
 }
 
+for (const [name, call] of [
+  ['posthog', 'capture'],
+  ['rudderstack', 'track'],
+  ['jitsu', 'track'],
+  ['analytics', 'track'],
+]) {
+  test(`${RULES[name] ?? 'X8'} ${name}: after a reset the ID is as before (chromium)`, async () => {
+    const { load, code, events, id } = LIBRARIES[name]
+    const made = code((library) => `throughline.hold('${name}', () => ${library})`, sites.collect(name))
+    await page.open(sites.shop + sites.page(`${name}-reset`, made, { load: [load] }))
+    const one = await visitor()
+    const found = () => sites.requests.flatMap(events)
+    for (let tries = 0; tries < 120 && !found().length; tries++) await sleep(50)
+    await page.run(`Promise.resolve(it.reset()).then(() => it.${call}('after'))`)
+    const after = () => found().find(({ event }) => event === 'after')
+    for (let tries = 0; tries < 120 && !after(); tries++) await sleep(50)
+    assert.equal(id(after()), one)
+  })
+}
+
+test('X2 PostHog: whoever is logged in stays logged in (chromium)', async () => {
+  const { load, code, events, id } = LIBRARIES.posthog
+  await page.open(
+    sites.shop +
+      sites.page('posthog-in', `${code((library) => library, sites.collect('posthog'))}; it.identify('u1')`, {
+        load: [load],
+        stub: false,
+      }),
+  )
+  await sleep(500)
+  sites.requests.length = 0
+  const made = code((library) => `throughline.hold('posthog', () => ${library})`, sites.collect('posthog'))
+  await page.open(sites.shop + sites.page('posthog-again', made, { load: [load] }))
+  await visitor()
+  const found = () => sites.requests.flatMap(events).filter(({ event }) => event === 'seen')
+  for (let tries = 0; tries < 120 && !found().length; tries++) await sleep(50)
+  assert.deepEqual(found().map(id), ['u1'])
+})
+
 test('X8 Matomo: its commands begin with the ID, in 16 digits (chromium)', async () => {
   const made = `window._paq = throughline.hold('matomo', () => (window.commands = [])); _paq.push(['trackPageView']); _paq.push(['setSiteId', 1])`
   await page.open(sites.shop + sites.page('matomo', made))
