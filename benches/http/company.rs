@@ -99,6 +99,7 @@ impl Company {
             store: Some(store),
             outbound: Outbound {
                 ca_file: None,
+                refusals_file: None,
                 resolve: std::collections::HashMap::new(),
                 probe_interval: Duration::from_secs(1),
                 probe_timeout: Duration::from_secs(5),

@@ -40,7 +40,7 @@ pub(crate) fn fill(file: &Path, count: u64) -> u64 {
 }
 
 /// IDs that are spread evenly, in rising order.
-fn id(number: u64, count: u64) -> VisitorId {
+pub(crate) fn id(number: u64, count: u64) -> VisitorId {
     let step = u64::MAX / count;
     let high = (number * step).to_be_bytes();
     let low = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();

@@ -21,11 +21,14 @@ mod fill;
 mod nodes;
 mod paced;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
 use throughline::config::{StoreConfig, StorePlace};
+use throughline::store::revoked_ids::RevokedIds;
 
 use company::Company;
 use load::{Connection, Expected, Requests};
@@ -41,6 +44,7 @@ fn main() {
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["broker", port, place] => broker(port.parse().expect("a port"), store(place)),
+        ["revoked"] => hold_revoked(),
         _ => measure(words.iter().copied().find(|word| !word.starts_with('-'))),
     }
 }
@@ -73,6 +77,9 @@ fn measure(only: Option<&str>) {
     if wants("many") {
         many(folder.path());
     }
+    if wants("revoked") {
+        revoked();
+    }
     if wants("nodes") {
         nodes::measure();
     }
@@ -92,10 +99,11 @@ fn start(place: &str) -> (Server, Company) {
     loop {
         let mut connection = Connection::open(port);
         connection.ask(Hop::First.requests(&company, 1).get(0));
-        if Hop::First.expected(&company).is_met_by(connection.answer()) {
+        let answer = connection.answer();
+        if Hop::First.expected(&company).is_met_by(answer) && answer.contains("store;desc=written") {
             return (server, company);
         }
-        assert!(begun.elapsed() < Duration::from_secs(10), "it does not come to answer rightly");
+        assert!(begun.elapsed() < Duration::from_secs(10), "it does not come to write visitors down:\n{answer}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -152,6 +160,33 @@ fn undisturbed(rates: &[Rate], pick: fn(&Rate) -> f64) -> f64 {
     let mut rates: Vec<_> = rates.iter().map(pick).collect();
     rates.sort_by(f64::total_cmp);
     rates[rates.len() * 9 / 10]
+}
+
+const REVOKED: u64 = 10_000_000;
+
+/// Memory that ten million revoked IDs take, in a process that holds nothing else.
+fn revoked() {
+    let program = std::env::current_exe().expect("this program");
+    let mut child = Command::new(program).arg("revoked").stdout(Stdio::piped()).spawn().expect("this program runs");
+    let mut said = String::new();
+    let output = child.stdout.as_mut().expect("a pipe");
+    BufReader::new(output).read_line(&mut said).expect("a line");
+    let resident = process::resident(child.id());
+    let (mebibytes, nanoseconds) = (resident, said.trim());
+    println!("| one look among ten million revoked IDs | {nanoseconds} ns | | |");
+    line("memory of ten million revoked IDs", mebibytes * 1.048_576, " MB", "200 MB", mebibytes * 1.048_576 < 200.0);
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn hold_revoked() {
+    let revoked = RevokedIds::default();
+    (0..REVOKED).for_each(|number| revoked.insert(fill::id(number, REVOKED)));
+    let begun = Instant::now();
+    let found = (0..REVOKED).filter(|number| revoked.contains(fill::id(*number, REVOKED))).count();
+    println!("{}", begun.elapsed().as_nanos() / u128::from(REVOKED));
+    assert_eq!(found as u64, revoked.len());
+    std::thread::sleep(Duration::from_secs(60));
 }
 
 /// A first-time hop against a hop that writes nothing; and how long first-time hops take at half of that load.

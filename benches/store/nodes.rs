@@ -13,7 +13,7 @@ use crate::{ROUNDS, Rate};
 
 pub(crate) fn measure() {
     let postgres = Postgres::start(&[]);
-    let url = postgres.url(&postgres.new_database());
+    let url = postgres.new_database();
     let brokers = [start(&url), start(&url)];
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -25,6 +25,8 @@ pub(crate) fn measure() {
     println!("| first-time hops of one broker on PostgreSQL, by the processor time of both | {by_one:.0}/s | | |");
     println!("| the same of two brokers on it | {by_two:.0}/s | | |");
     line("two brokers by one, if each had its cores", 2.0 * by_two / by_one, "", "1.70", 2.0 * by_two / by_one >= 1.7);
+    let size = "SELECT round(sum(pg_total_relation_size(inhrelid)) / (SELECT count(*) FROM visitor)) FROM pg_inherits";
+    println!("| octets in PostgreSQL for each visitor, with indexes | {} | | |", postgres.sql(&url, size));
     let (by_one, by_two) = (of(&one, |rate| rate.clock), of(&two, |rate| rate.clock));
     println!("| two brokers by one by the clock, on this machine's cores | {:.2} | | |", by_two / by_one);
 }

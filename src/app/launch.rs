@@ -15,9 +15,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::base::clock::{Clock, SystemClock};
+use crate::base::origin::Origin;
 use crate::base::random::SystemRandom;
 use crate::broker::Broker;
 use crate::config::{Config, KeySource, Listen, Profile, SharedReplay, TlsFiles};
+use crate::domain::reports::Report;
 use crate::domain::siblings::Siblings;
 use crate::domain::site::Role;
 use crate::http::client::Outbound;
@@ -26,9 +28,10 @@ use crate::http::cookies::{CookieJar, SameSite};
 use crate::http::event::Observer;
 use crate::http::{Env, ServedSite};
 use crate::satellite::Satellite;
-use crate::satellite::watch::Pace;
+use crate::satellite::watch::{Pace, catch_up};
 use crate::store::live_keys::LiveKeys;
 use crate::store::redis_replay::{RedisReplay, RedisSettings};
+use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
 use crate::store::revoked_ids::RevokedIds;
 use crate::store::visitors::VisitorStore;
@@ -40,6 +43,9 @@ use super::recording::{Recording, Surroundings, Task, prepare};
 
 /// A client that takes longer over its request's head is hung up on (rule A5).
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a start waits for the list of ended IDs.
+const REVOCATIONS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long the requests under way have once the listeners are closed (rule A4).
 const SHUTDOWN_SECONDS: u64 = 30;
@@ -102,7 +108,8 @@ impl Launch {
             timeout: outbound.probe_timeout,
             revocations: outbound.revocation_interval,
         };
-        let outbound_files = outbound.ca_file.clone();
+        let ca_file = outbound.ca_file.clone();
+        let refusals = outbound.refusals_file.clone().map(RefusalFile::new);
         let outbound = reach(outbound)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let revoked = Arc::new(RevokedIds::default());
@@ -133,10 +140,16 @@ impl Launch {
         // The primary takes no tokens (rule B6): a node of the broker alone has nothing to remember.
         let takes_tokens = sites.iter().any(|served| served.site.role == Role::Secondary);
         let replay = match replay.filter(|_| takes_tokens) {
-            Some(shared) => shared_replay(shared, outbound_files.as_deref())?,
+            Some(shared) => shared_replay(shared, ca_file.as_deref())?,
             None => Replay::here(limits.replay_entries),
         };
-        let satellite = Satellite::new(primary, replay, siblings, records, keeper);
+        let satellite = Satellite::new(primary, replay, siblings, records, keeper, refusals);
+        for (site, report) in left_behind(satellite.refusals.as_deref()) {
+            if let Report::Refusal { visitor, .. } = report {
+                env.revoked.insert(visitor);
+            }
+            satellite.outbox.put(&site, report);
+        }
         let node = Arc::new(Node::new(env, satellite, broker, sites));
         Ok(Self { visitors, tasks, node, files, listen, workers: limits.workers, outbound, pace })
     }
@@ -156,6 +169,9 @@ impl Launch {
             prepare(&**visitors).await?;
         }
         tasks.into_iter().for_each(|task| drop(spawn(task())));
+        // Nobody is to be served by an ID that has ended, so the list is read before the first request, if it can be had.
+        let (records, revoked) = (&*node.satellite.records, &*node.env.revoked);
+        let _ = actix_web::rt::time::timeout(REVOCATIONS_TIME_MAX, catch_up(records, revoked, &mut 0)).await;
         let for_workers = Arc::clone(&node);
         let mut server =
             HttpServer::new(move || App::new().wrap(Throughline::new(Arc::clone(&for_workers))).configure(pages.clone()))
@@ -187,6 +203,14 @@ impl Launch {
         node.finish_writing().await;
         Ok(())
     }
+}
+
+/// The refusals that an earlier process could not deliver.
+fn left_behind(file: Option<&RefusalFile>) -> Vec<(Origin, Report)> {
+    file.map_or_else(|| Ok(Vec::new()), RefusalFile::read).unwrap_or_else(|error| {
+        tracing::error!(%error, "the file of refusals cannot be read: what an earlier process left there is not delivered");
+        Vec::new()
+    })
 }
 
 /// How this process reaches others, as configured.

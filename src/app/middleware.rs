@@ -177,8 +177,11 @@ async fn post<B>(
 /// The same for the server-to-server API.
 async fn api<B>(node: Arc<Node>, request: HttpRequest, mut payload: Payload) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let asked = Asked::new(request.method(), request.path(), request.query_string(), request.headers());
-    let answer = match body(&request, &mut payload, contract::API_BODY_LENGTH_MAX, &TOO_LARGE_FOR_API).await? {
+    // Nothing is read for those who may not ask.
+    let length_max = if node.may_ask(&asked) { contract::API_BODY_LENGTH_MAX } else { 0 };
+    let answer = match body(&request, &mut payload, length_max, &TOO_LARGE_FOR_API).await? {
         Ok(body) => node.api(asked, body).await,
+        Err(_) if length_max == 0 => node.api(asked, web::Bytes::new()).await,
         Err(refusal) => refusal.json(),
     };
     Ok(ServiceResponse::new(request, answer).map_into_right_body())

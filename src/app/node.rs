@@ -197,6 +197,12 @@ impl Node {
         }
     }
 
+    /// Whether a request to the API comes from a site that the broker knows.
+    #[must_use]
+    pub fn may_ask(&self, asked: &api::Asked) -> bool {
+        self.broker.as_ref().is_some_and(|broker| broker.may_ask(asked))
+    }
+
     /// Answers the server-to-server API.
     pub async fn api(&self, asked: api::Asked, body: web::Bytes) -> HttpResponse {
         match &self.broker {
@@ -247,27 +253,47 @@ impl Node {
     pub fn spawn_watches(self: &Arc<Self>, outbound: &Outbound, pace: Pace) {
         // On a broker node too: the primary's own `go` links need to know the other sites, and the watch over those waits
         // until the broker is well.
-        actix_web::rt::spawn(watch_health(Arc::clone(&self.satellite), outbound.clone(), pace));
+        let (satellite, to) = (Arc::clone(&self.satellite), outbound.clone());
+        supervise("health", move || watch_health(Arc::clone(&satellite), to.clone(), pace));
         let clock = Arc::clone(&self.env.clock);
-        let served = self.sites().map(|served| served.site.origin.clone()).collect();
-        actix_web::rt::spawn(watch_siblings(Arc::clone(&self.satellite), served, outbound.clone(), clock, pace));
-        actix_web::rt::spawn(watch_key_files(Arc::clone(self)));
+        let served: Vec<_> = self.sites().map(|served| served.site.origin.clone()).collect();
+        let (satellite, to) = (Arc::clone(&self.satellite), outbound.clone());
+        supervise("siblings", move || {
+            watch_siblings(Arc::clone(&satellite), served.clone(), to.clone(), Arc::clone(&clock), pace)
+        });
+        let node = Arc::clone(self);
+        supervise("key files", move || watch_key_files(Arc::clone(&node)));
         let (records, revoked) = (Arc::clone(&self.satellite.records), Arc::clone(&self.env.revoked));
-        actix_web::rt::spawn(watch_revocations(records, revoked, pace.revocations));
-        actix_web::rt::spawn(deliver(Arc::clone(&self.satellite)));
+        supervise("revocations", move || watch_revocations(Arc::clone(&records), Arc::clone(&revoked), pace.revocations));
+        let satellite = Arc::clone(&self.satellite);
+        supervise("reports", move || deliver(Arc::clone(&satellite)));
     }
 
-    /// Waits, but not for ever, until nothing is left to be written or reported.
+    /// Waits, but not for ever, until nothing is left to be written or reported. What is left then is lost, and told of.
     pub async fn finish_writing(&self) {
         let begun = self.env.clock.uptime();
-        let is_done = || {
-            let written = self.broker.as_ref().is_none_or(|broker| broker.keeper.writer().state().waiting == 0);
-            written && self.satellite.outbox.is_empty()
+        let left = || {
+            let writes = self.broker.as_ref().map_or(0, |broker| broker.keeper.writer().state().waiting);
+            (writes, self.satellite.outbox.len())
         };
-        while !is_done() && self.env.clock.uptime().saturating_sub(begun) < WRITING_TIME_MAX {
+        while left() != (0, 0) && self.env.clock.uptime().saturating_sub(begun) < WRITING_TIME_MAX {
             actix_web::rt::time::sleep(Duration::from_millis(20)).await;
         }
+        let (writes, reports) = left();
+        if writes > 0 || reports > 0 {
+            tracing::error!(writes, reports, "the process ends; what the store or the broker did not take in time is lost");
+        }
     }
+}
+
+/// Runs a task that never ends; should a fault of ours end it all the same, it is said, and begun anew.
+fn supervise<F: Future<Output = ()> + 'static>(name: &'static str, task: impl Fn() -> F + 'static) {
+    actix_web::rt::spawn(async move {
+        while actix_web::rt::spawn(task()).await.is_err() {
+            tracing::error!(task = name, "a background task failed, by a fault of this program; it begins anew");
+            actix_web::rt::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
 }
 
 async fn watch_key_files(node: Arc<Node>) {

@@ -161,6 +161,12 @@ pub async fn api(broker: &Broker, asked: Asked, body: web::Bytes) -> HttpRespons
 }
 
 impl Broker {
+    /// Whether a request comes from a site that the broker knows.
+    #[must_use]
+    pub fn may_ask(&self, asked: &Asked) -> bool {
+        self.who_asks(&asked.authorization).is_some()
+    }
+
     fn who_asks(&self, authorization: &Authorization) -> Option<&Origin> {
         let Authorization::Bearer(key) = authorization else { return None };
         self.api_keys.get(&ApiKey::digest(key))

@@ -1,5 +1,6 @@
 //! `GET /_throughline/hop`: the visitor comes from a secondary and goes straight back (rules B1 to B10).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -8,9 +9,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
-use crate::domain::consent::{Basis, Choice};
+use crate::domain::consent::Choice;
 use crate::domain::decision::Reason;
 use crate::domain::hop_request::{self, Endpoint, HopRequest, way_back};
+use crate::domain::record::Outcome;
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::http::Env;
@@ -18,6 +20,7 @@ use crate::http::answer::{Answer, Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
 use crate::http::facts::{facts_beside, text};
 use crate::store::record_keeper::{Noted, Sighting};
+use crate::store::revoked_ids::RevokedIds;
 use crate::token::claims::Flow;
 use crate::token::mint::Token;
 
@@ -86,7 +89,13 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
                 basis: asked.basis,
                 first: is_new.then(|| (&page, text(request.headers(), &header::REFERER))),
             });
-            written(noted, broker.hop_wait, redirect(Redirect::Onward, page.with_token(&token), cookie))
+            // Another node may have ended this ID a moment ago; the store knows.
+            let ended = (!is_new).then(|| {
+                let denied = broker.set_master(env, &SiteState::DENIED, now);
+                let answer = redirect(Redirect::Onward, page.clone().with_empty_parameter(), denied);
+                Ended { visitor: identity.visitor, revoked: Arc::clone(&env.revoked), answer }
+            });
+            written(noted, broker.hop_wait, redirect(Redirect::Onward, page.with_token(&token), cookie), ended)
         }
         Err(nothing) => {
             let code = match nothing {
@@ -102,8 +111,15 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
     }
 }
 
+/// What is answered instead when the store says that the ID counts no more.
+struct Ended {
+    visitor: VisitorId,
+    revoked: Arc<RevokedIds>,
+    answer: HttpResponse,
+}
+
 /// Sends the answer when the write is committed, or after `wait` without that. `Server-Timing` says what became of it.
-fn written(noted: Noted, wait: Duration, answer: HttpResponse) -> Answer {
+fn written(noted: Noted, wait: Duration, answer: HttpResponse, ended: Option<Ended>) -> Answer {
     let saying = |mut answer: HttpResponse, what| {
         answer.headers_mut().insert(SERVER_TIMING, HeaderValue::from_static(what));
         answer
@@ -112,8 +128,12 @@ fn written(noted: Noted, wait: Duration, answer: HttpResponse) -> Answer {
         Noted::Already => Answer::Now(answer),
         Noted::Lost => Answer::Now(saying(answer, "store;desc=lost")),
         Noted::Waiting(receipt) => Answer::Later(Box::pin(async move {
-            match timeout(wait, receipt).await {
-                Ok(Ok(Ok(_))) => saying(answer, "store;desc=written"),
+            match (timeout(wait, receipt).await, ended) {
+                (Ok(Ok(Ok(Outcome::Revoked))), Some(ended)) => {
+                    ended.revoked.insert(ended.visitor);
+                    ended.answer
+                }
+                (Ok(Ok(Ok(Outcome::Done))), _) => saying(answer, "store;desc=written"),
                 _ => saying(answer, "store;desc=waiting"),
             }
         })),
@@ -139,13 +159,6 @@ fn take(
 ) -> Result<Answered, Nothing> {
     let asked = hop_request::verify(query, Endpoint::Hop, &broker.primary.site.origin, &site.origin, &site.hop_key, now)
         .map_err(Nothing::Request)?;
-    // A hop request is a minute old at most: the yes that it stands on came after the no that is kept here.
-    let master = match master.choice {
-        Choice::Denied if asked.basis == Basis::Granted && site.in_primary_scope => {
-            SiteState { choice: Choice::Granted, ..SiteState::default() }
-        }
-        _ => master,
-    };
     if refused_by_browser || master.choice == Choice::Denied {
         return Err(Nothing::Visitor(Reason::Refused.code()));
     }

@@ -8,11 +8,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use crate::domain::consent::Choice;
-use crate::domain::hop_request::{self, Endpoint};
+use crate::domain::hop_request::{self, Endpoint, HopRequest};
+use crate::domain::site_cookie::Identity;
 use crate::http::Env;
 use crate::http::answer::{Refusal, cors_json};
 use crate::http::event::{Event, Step};
 use crate::http::facts::facts;
+use crate::store::record_keeper::Sighting;
 
 use super::Broker;
 
@@ -57,7 +59,13 @@ pub fn whoami(broker: &Broker, env: &Env, request: &HttpRequest) -> HttpResponse
         (Err(refusal), _) => (None, refusal.code(), None),
         (Ok(_), _) if refused => (None, "refused", None),
         (Ok(_), None) => (None, "whoami_unknown", None),
-        (Ok(asked), Some(identity)) => (broker.answer(env, site, &asked, &identity, now).ok(), "whoami_known", Some(asked.flow)),
+        (Ok(asked), Some(identity)) => {
+            // It sets no cookie, but the site knows the visitor from now on, and on what consent (rule C4).
+            let HopRequest { basis, flow, .. } = asked;
+            let Identity { visitor, created, .. } = identity;
+            broker.keeper.note(&Sighting { visitor, created, site: &site.origin, basis, first: None });
+            (broker.answer(env, site, &asked, &identity, now).ok(), "whoami_known", Some(flow))
+        }
     };
     env.observer.saw(&Event { site: &primary.origin, step: Step::Whoami, code, flow });
     cors_json(&site.origin, &Body { token: token.as_ref().map(crate::token::mint::Token::as_str) })

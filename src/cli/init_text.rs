@@ -46,7 +46,6 @@ const PRIMARY: &str = r#"# cookie_days = 395                   # an ID lives so 
 # legacy_browsers = false             # true: also link browsers too old to say what they ask for
 # skip = ["/download/", "*.tar"]      # never interrupted, besides /api/, /assets/, *.css, *.js and the like
 # files = "public"                    # a folder of static pages to serve
-# consent_scope = "all"               # a yes on a site with the same name counts here too
 # whoami = false                      # true: the CORS route, for browsers that still allow it
 "#;
 

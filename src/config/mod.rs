@@ -161,6 +161,8 @@ impl KeySource {
 pub struct Outbound {
     /// A PEM file of certificate authorities to trust besides Mozilla's.
     pub ca_file: Option<PathBuf>,
+    /// Keeps refusals that the broker has not heard of, where it is another process.
+    pub refusals_file: Option<PathBuf>,
     /// Host names that are not looked up, like curl's `--resolve`.
     pub resolve: HashMap<String, SocketAddr>,
     /// From one look at the broker's health to the next.
@@ -255,7 +257,7 @@ fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option
     }
     let store = stores::store(store, files);
     document.finish();
-    let sites::Sites { primary, broker, primary_scope: _, served, registered } = sites;
+    let sites::Sites { primary, broker, served, registered } = sites;
     let store = store.filter(|_| broker.is_some());
     Some(Config {
         profile: profile?,

@@ -16,7 +16,6 @@ use crate::domain::site::Role;
 pub(super) struct Sites {
     pub(super) primary: Option<Origin>,
     pub(super) broker: Option<BrokerConfig>,
-    pub(super) primary_scope: Option<String>,
     pub(super) served: Vec<ServedSite>,
     pub(super) registered: Vec<RegisteredSite>,
 }
@@ -27,24 +26,16 @@ pub(super) struct Shared {
     pub(super) origin: Option<Origin>,
     pub(super) secret: Option<SiteSecret>,
     pub(super) legacy_browsers: bool,
-    pub(super) consent_scope: Option<String>,
 }
 
 impl Shared {
     fn read(table: &mut Table<'_, '_>, origin: Option<Origin>, files: &Files<'_>) -> Self {
         let secret = read_secret(table, files);
-        let consent_scope = table.text("consent_scope", |text| match text {
-            "" => Err("is empty; write a name, the same for all sites that ask for consent together".into()),
-            text => Ok(text.to_owned()),
-        });
-        let consent_scope = consent_scope.map(|found| found.value);
-        Self { origin, secret, legacy_browsers: table.flag("legacy_browsers").unwrap_or(false), consent_scope }
+        Self { origin, secret, legacy_browsers: table.flag("legacy_browsers").unwrap_or(false) }
     }
 
-    fn registered(&self, primary_scope: Option<&str>) -> Option<RegisteredSite> {
-        let site = RegisteredSite::new(self.origin.clone()?, self.secret.as_ref()?, self.legacy_browsers);
-        let in_primary_scope = self.consent_scope.is_some() && self.consent_scope.as_deref() == primary_scope;
-        Some(RegisteredSite { in_primary_scope, ..site })
+    fn registered(&self) -> Option<RegisteredSite> {
+        Some(RegisteredSite::new(self.origin.clone()?, self.secret.as_ref()?, self.legacy_browsers))
     }
 }
 
@@ -81,9 +72,8 @@ fn read_primary(mut table: Table<'_, '_>, serve: bool, files: &Files<'_>, origin
         sites.broker = Some(BrokerConfig { whoami: table.flag("whoami").unwrap_or(false) });
         let shared = Shared::read(&mut table, sites.primary.clone(), files);
         sites.served.extend(read_served(&mut table, Role::Primary, &shared, files));
-        sites.primary_scope = shared.consent_scope;
     } else {
-        for key in SERVED_KEYS.into_iter().chain(["secret_file", "secret_env", "legacy_browsers", "consent_scope", "whoami"]) {
+        for key in SERVED_KEYS.into_iter().chain(["secret_file", "secret_env", "legacy_browsers", "whoami"]) {
             table.refuse(key, "has no use with serve = false, which leaves origin alone; take it out");
         }
     }
@@ -99,9 +89,6 @@ fn read_secondary(
     sites: &mut Sites,
 ) {
     let origin = origins.read(&mut table, serve);
-    if !broker_here {
-        table.refuse("consent_scope", "has no use here; write it where the primary is served");
-    }
     let shared = Shared::read(&mut table, origin, files);
     if serve {
         sites.served.extend(read_served(&mut table, Role::Secondary, &shared, files));
@@ -114,7 +101,7 @@ fn read_secondary(
         }
     }
     if broker_here {
-        sites.registered.extend(shared.registered(sites.primary_scope.as_deref()));
+        sites.registered.extend(shared.registered());
     }
     table.finish();
 }

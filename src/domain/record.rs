@@ -1,8 +1,8 @@
 //! The visitor record: what the broker keeps of a visitor, and what one write makes of it. Pure; `store` keeps it.
 //!
 //! 1. A record belongs to one visitor ID. A site may read and change it only if it is in the record's `sites`.
-//! 2. Every change may be applied twice and gives the same record: a store that does not know whether it committed tries
-//!    again. (A change of properties with an expected version finds itself done, and says so as a conflict.)
+//! 2. Every change may be applied twice and leaves the same behind: a store that does not know whether it committed tries
+//!    again. (Only the version of properties counts both times.)
 //! 3. A revoked ID has no record and never gets one again (rule C2). Its aliases are revoked with it: they are one visitor.
 
 use std::collections::BTreeMap;
@@ -93,8 +93,16 @@ pub struct Write {
 /// Who writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Writer {
-    /// The broker itself, for this site: a hop, a page of the primary, or a link whose token was verified.
+    /// The broker itself, for this site: a hop, a page of the primary, or a visitor's no.
     Broker(String),
+    /// The broker, for a site that a link led to, whose token was verified. It counts where the link's own site is in the
+    /// record, or there is none.
+    Link {
+        /// The site that the link led to.
+        site: String,
+        /// The site that it was on.
+        from: String,
+    },
     /// A site, on its own word. It may write only where it is in the record, or where there is none.
     Site(String),
     /// The operator, at the command line. Such a one need not have seen the visitor.
@@ -221,17 +229,22 @@ impl Record {
 /// [`Change::Revoke`] only checks that it may be; the batch carries it out, since it reaches other records.
 pub(super) fn apply(held: &mut Held, write: &Write, other_is_revoked: bool) -> Outcome {
     let site = match &write.by {
-        Writer::Broker(site) | Writer::Site(site) => Some(site.as_str()),
+        Writer::Broker(site) | Writer::Site(site) | Writer::Link { site, .. } => Some(site.as_str()),
         Writer::Operator => None,
     };
-    let on_own_word = matches!(write.by, Writer::Site(_));
+    let knows = |record: &Record| {
+        let is_in = |site: &str| record.sites.contains_key(site);
+        match &write.by {
+            Writer::Site(site) => is_in(site),
+            Writer::Link { site, from } => is_in(site) || is_in(from),
+            Writer::Broker(_) | Writer::Operator => true,
+        }
+    };
     match held {
         Held::Revoked => return Outcome::Revoked,
         Held::Unreadable if write.change == Change::Revoke => return Outcome::Done,
         Held::Unreadable => return Outcome::Unreadable,
-        Held::Record(record) if on_own_word && !site.is_some_and(|site| record.sites.contains_key(site)) => {
-            return Outcome::NotSeen;
-        }
+        Held::Record(record) if !knows(record) => return Outcome::NotSeen,
         Held::Record(_) | Held::Nothing => {}
     }
     match (&write.change, held) {

@@ -72,6 +72,14 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Whether it is a visitor's no.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refusal { .. })
+    }
+}
+
 impl std::fmt::Debug for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A token and IDs stay out of every log (rule R8).

@@ -63,8 +63,6 @@ pub struct RegisteredSite {
     pub hop_key: MacKey,
     /// What it shows to the API.
     pub api_key: ApiKey,
-    /// Whether a yes on this site counts on the primary too: the operator put both into one consent scope (rule C6).
-    pub in_primary_scope: bool,
     /// Whether its visitors' browsers may be too old for fetch metadata (rule S3).
     pub legacy_browsers: bool,
 }
@@ -75,7 +73,7 @@ impl RegisteredSite {
     pub fn new(origin: Origin, secret: &SiteSecret, legacy_browsers: bool) -> Self {
         let hop_key = secret.derive(Purpose::HopRequest);
         let api_key = secret.api_key();
-        Self { origin, hop_key, api_key, in_primary_scope: false, legacy_browsers }
+        Self { origin, hop_key, api_key, legacy_browsers }
     }
 }
 

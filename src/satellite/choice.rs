@@ -32,7 +32,8 @@ use super::me::NOT_SAME_ORIGIN;
 const NO_CHOICE: Refusal =
     Refusal { status: 422, code: "no_choice", advice: "Send choice=granted or choice=denied, as a form or as JSON." };
 
-/// How long the answer to a refusal waits for the broker.
+/// How long the answer to a refusal waits for the disk, and for the broker.
+const DISK_TIME_MAX: Duration = Duration::from_millis(500);
 const BROKER_TIME_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
@@ -115,7 +116,15 @@ async fn answer(
 /// Ends an ID on all sites. On those of this process at once, and whether the broker knows.
 async fn end(satellite: &Satellite, env: &Env, site: &Site, visitor: VisitorId, at: UnixSeconds) -> bool {
     env.revoked.insert(visitor);
-    let told = satellite.outbox.put_and_tell(&site.origin, Report::Refusal { visitor, at });
+    let report = Report::Refusal { visitor, at };
+    if let Some(file) = satellite.refusals.clone() {
+        let (origin, report) = (site.origin.clone(), report.clone());
+        let kept = timeout(DISK_TIME_MAX, web::block(move || file.add(&origin, &report))).await;
+        if !matches!(kept, Ok(Ok(Ok(())))) {
+            tracing::error!("a refusal cannot be kept on disk: it is lost if this process ends before the broker has it");
+        }
+    }
+    let told = satellite.outbox.put_and_tell(&site.origin, report);
     matches!(timeout(BROKER_TIME_MAX, told).await, Ok(Ok(Reported::Recorded | Reported::Revoked)))
 }
 

@@ -48,7 +48,7 @@ const RECORD_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// For so long after an ID came to a site, the broker may not have heard of it yet.
 const JUST_CAME_SPAN: Duration = Duration::from_secs(5);
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(25);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 #[derive(Serialize)]
 struct Me {
@@ -98,17 +98,22 @@ pub fn me(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpR
         record: "none",
         sites: satellite.siblings.load_full(),
     };
-    let Some(identity) = identity else { return json(StatusCode::OK, &me, cookie).into() };
+    // A provisional ID has no record.
+    let Some(identity) = identity.filter(|identity| identity.source != Source::Provisional) else {
+        return json(StatusCode::OK, &me, cookie).into();
+    };
     let (records, origin) = (Arc::clone(&satellite.records), served.site.origin.clone());
     let just_came = env.clock.now().since(identity.created) <= JUST_CAME_SPAN;
     Answer::Later(Box::pin(async move {
+        let mut was_asked = false;
         let read = async {
             loop {
                 match records.read(&origin, identity.visitor).await {
                     // A link brought the visitor a moment ago, perhaps to another node, and the broker is being told.
-                    Ok(None) if just_came => sleep(LOOK_AGAIN_AFTER).await,
+                    Ok(None) if just_came => was_asked = true,
                     read => break read,
                 }
+                sleep(LOOK_AGAIN_AFTER).await;
             }
         };
         match timeout(RECORD_TIME_MAX, read).await {
@@ -117,7 +122,7 @@ pub fn me(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpR
                 me = Me { first_touch, properties, record: "present", ..me };
             }
             Ok(Ok(None)) => {}
-            Err(_) if just_came => {}
+            Err(_) if was_asked => {}
             Ok(Err(_)) | Err(_) => me.record = "unavailable",
         }
         json(StatusCode::OK, &me, None)

@@ -26,6 +26,7 @@ use crate::store::outbox::Outbox;
 use crate::store::recent_set::RecentSet;
 use crate::store::record_keeper::Keeper;
 use crate::store::records::Records;
+use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
 
 use departures::Departures;
@@ -54,6 +55,8 @@ pub struct Satellite {
     pub departures: Departures,
     /// Reports on their way to the broker.
     pub outbox: Outbox,
+    /// Refusals that the broker has not heard of, on disk.
+    pub refusals: Option<Arc<RefusalFile>>,
     /// Wakes the watch when a token names a key that nobody knows (rule K2).
     pub unknown_key: Notify,
 }
@@ -67,6 +70,7 @@ impl Satellite {
         siblings: Arc<ArcSwap<Siblings>>,
         records: Arc<dyn Records>,
         keeper: Option<Arc<Keeper>>,
+        refusals: Option<RefusalFile>,
     ) -> Self {
         Self {
             siblings,
@@ -78,6 +82,7 @@ impl Satellite {
             bare_clients: RecentSet::new(BARE_CLIENT_SPAN, BARE_CLIENTS_MAX),
             departures: Departures::new(),
             outbox: Outbox::new(REPORTS_WAITING_MAX),
+            refusals: refusals.map(Arc::new),
             unknown_key: Notify::new(),
         }
     }

@@ -230,10 +230,11 @@ impl Request<'_> {
 
 /// Whether hops may go, as far as the broker goes. While its keys are not known, its tokens could not be believed: every
 /// visitor would come back with nothing and be left alone for a day (rules S12, S13). And while it does not know this site,
-/// it would show every visitor its own 400 page (rule B1).
+/// it would show every visitor its own 400 page (rule B1). Nor could its tokens be taken while nobody can tell whether they were used
+/// before (rule T7).
 fn circuit(satellite: &Satellite, site: &Origin) -> Circuit {
     match satellite.breaker.circuit() {
-        Circuit::Closed if !satellite.siblings.load().can_hop(site) => Circuit::Unprobed,
+        Circuit::Closed if !satellite.siblings.load().can_hop(site) || !satellite.replay.is_ready() => Circuit::Unprobed,
         circuit => circuit,
     }
 }

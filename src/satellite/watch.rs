@@ -17,8 +17,9 @@ use crate::token::jwks::read_jwks;
 use crate::token::key::PublicKey;
 use crate::token::keyset::JWKS_MAX_AGE;
 
-use crate::store::records::Records;
+use crate::store::records::{Records, Unavailable};
 use crate::store::revoked_ids::RevokedIds;
+use crate::store::visitors::Cursor;
 
 use super::Satellite;
 use crate::domain::siblings::Siblings;
@@ -151,24 +152,30 @@ pub async fn watch_revocations(records: Arc<dyn Records>, revoked: Arc<RevokedId
     let mut cursor = 0;
     let mut is_failing = false;
     loop {
-        match records.revocations(cursor).await {
-            Ok(found) => {
-                found.revoked.iter().for_each(|visitor| revoked.insert(*visitor));
-                cursor = found.cursor;
-                if std::mem::take(&mut is_failing) {
-                    tracing::info!("revocations are known again");
-                }
-                if found.more {
-                    continue;
-                }
-            }
+        match catch_up(&*records, &revoked, &mut cursor).await {
+            Ok(()) if std::mem::take(&mut is_failing) => tracing::info!("revocations are known again"),
             Err(unavailable) if !is_failing => {
                 is_failing = true;
                 tracing::warn!(problem = unavailable.0, "revocations cannot be read; those that are known count");
             }
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
         sleep(interval).await;
+    }
+}
+
+/// Reads the revocations after `cursor`, and moves it.
+///
+/// # Errors
+/// When the records cannot be had. What was read until then counts.
+pub async fn catch_up(records: &dyn Records, revoked: &RevokedIds, cursor: &mut Cursor) -> Result<(), Unavailable> {
+    loop {
+        let found = records.revocations(*cursor).await?;
+        found.revoked.iter().for_each(|visitor| revoked.insert(*visitor));
+        *cursor = found.cursor;
+        if !found.more {
+            return Ok(());
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod record_writer;
 pub mod records;
 mod redis_link;
 pub mod redis_replay;
+pub mod refusal_file;
 pub mod replay;
 pub mod retention;
 pub mod revoked_ids;

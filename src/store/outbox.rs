@@ -52,8 +52,7 @@ impl Outbox {
             return;
         }
         if waiting.len() >= self.capacity {
-            let refusal = |waiting: &Waiting| matches!(waiting.report, Report::Refusal { .. });
-            let oldest = waiting.iter().position(|waiting| !refusal(waiting)).unwrap_or_default();
+            let oldest = waiting.iter().position(|waiting| !waiting.report.is_refusal()).unwrap_or_default();
             waiting.remove(oldest);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -62,24 +61,33 @@ impl Outbox {
         self.changed.notify_one();
     }
 
-    /// The oldest reports, all of one site. They stay until [`delivered`](Self::delivered).
+    /// The sites that have something to report, each once.
     #[must_use]
-    pub fn first(&self) -> Option<(Origin, Vec<Report>)> {
-        let waiting = self.lock();
-        let site = waiting.front()?.site.clone();
-        let reports = waiting.iter().take_while(|waiting| waiting.site == site).take(REPORTS_MAX);
-        let reports = reports.map(|waiting| waiting.report.clone()).collect();
-        Some((site, reports))
+    pub fn sites(&self) -> Vec<Origin> {
+        let mut sites: Vec<Origin> = Vec::new();
+        for Waiting { site, .. } in &*self.lock() {
+            if !sites.contains(site) {
+                sites.push(site.clone());
+            }
+        }
+        sites
     }
 
-    /// The broker has these, the oldest, and said this of each: they may go.
-    pub fn delivered(&self, reports: &[Report], outcomes: &[Reported]) {
+    /// The oldest reports of one site. They stay until [`delivered`](Self::delivered).
+    #[must_use]
+    pub fn first_of(&self, site: &Origin) -> Vec<Report> {
+        let waiting = self.lock();
+        let of_site = waiting.iter().filter(|waiting| waiting.site == *site).take(REPORTS_MAX);
+        of_site.map(|waiting| waiting.report.clone()).collect()
+    }
+
+    /// The broker has these of one site, and said this of each: they may go.
+    pub fn delivered(&self, site: &Origin, reports: &[Report], outcomes: &[Reported]) {
         let mut waiting = self.lock();
         for (report, outcome) in reports.iter().zip(outcomes) {
             // One may have given way meanwhile.
-            if waiting.front().is_some_and(|first| first.report == *report)
-                && let Some(delivered) = waiting.pop_front().and_then(|first| first.delivered)
-            {
+            let place = waiting.iter().position(|waiting| waiting.site == *site && waiting.report == *report);
+            if let Some(delivered) = place.and_then(|place| waiting.remove(place)).and_then(|waiting| waiting.delivered) {
                 let _ = delivered.send(*outcome);
             }
         }
@@ -139,12 +147,13 @@ mod tests {
         for (name, report) in [("shop", &one), ("shop", &one), ("shop", &two), ("learn", &three)] {
             outbox.put(&site(name), report.clone());
         }
-        assert_eq!(outbox.first(), Some((site("shop"), vec![one.clone(), two.clone()])));
+        assert_eq!(outbox.sites(), [site("shop"), site("learn")]);
+        assert_eq!(outbox.first_of(&site("shop")), [one.clone(), two.clone()]);
         assert_eq!(outbox.len(), 3, "they are still there");
-        outbox.delivered(&[one, two], &[Reported::Recorded; 2]);
-        assert_eq!(outbox.first(), Some((site("learn"), vec![three.clone()])));
-        outbox.delivered(&[three], &[Reported::NotSeen]);
-        assert!(outbox.is_empty() && outbox.first().is_none());
+        outbox.delivered(&site("learn"), std::slice::from_ref(&three), &[Reported::NotSeen]);
+        assert_eq!(outbox.sites(), [site("shop")], "one site does not wait for another");
+        outbox.delivered(&site("shop"), &[one, two], &[Reported::Recorded; 2]);
+        assert!(outbox.is_empty() && outbox.sites().is_empty());
     }
 
     #[test]
@@ -160,7 +169,7 @@ mod tests {
             outbox.put(&site("shop"), alias.clone());
             last = Some(alias);
         }
-        assert_eq!(outbox.first(), Some((site("shop"), vec![refusal, last.unwrap()])));
+        assert_eq!(outbox.first_of(&site("shop")), [refusal, last.unwrap()]);
         assert_eq!(outbox.lost(), 2);
     }
 }

@@ -130,15 +130,20 @@ impl Keeper {
     /// What a report has written, or why nothing.
     fn writes(&self, site: &Origin, report: Report) -> Result<Vec<Write>, NoWrites> {
         let (now, at) = (self.clock.now(), report.at());
-        if at > now.plus(CLOCK_SKEW) || now.since(at) > REPORT_AGE_MAX {
+        let is_now = at <= now.plus(CLOCK_SKEW) && now.since(at) <= REPORT_AGE_MAX;
+        // A no counts however long it was under way, and by whatever clock.
+        if !is_now && !matches!(report, Report::Refusal { .. }) {
             return Err(NoWrites::Never(Reported::WrongTime));
         }
         let name = site.to_string();
         Ok(match report {
             Report::Link { from, token, at, basis, held } => {
+                if from == name {
+                    return Err(NoWrites::Never(Reported::Unproved));
+                }
                 let visitor = self.proved(site, &from, &token, at)?;
                 let seen = Change::Seen { basis, created: at, first_touch: None };
-                let vouched = Writer::Broker(name.clone());
+                let vouched = Writer::Link { site: name.clone(), from };
                 let mut writes = vec![Write { visitor, by: vouched.clone(), at, change: seen }];
                 if let Some(held) = held {
                     writes.push(Write { visitor, by: vouched, at, change: Change::Alias(held) });
@@ -153,11 +158,10 @@ impl Keeper {
             Report::Alias { visitor, other, at } => {
                 vec![Write { visitor, by: Writer::Site(name), at, change: Change::Alias(other) }]
             }
-            Report::Refusal { visitor, at } => {
-                // The primary holds every visitor's master cookie, also of those who have not agreed on its own pages.
-                let is_primary = self.siblings.load().is_primary(site);
-                let by = if is_primary { Writer::Broker(name) } else { Writer::Site(name) };
-                vec![Write { visitor, by, at, change: Change::Revoke }]
+            // Whoever says it, a no is a no: it outranks the question which sites are in the record. By the broker's clock, since
+            // it must last for as long as a cookie may hold the ID, whatever the satellite's clock says.
+            Report::Refusal { visitor, .. } => {
+                vec![Write { visitor, by: Writer::Broker(name), at: now, change: Change::Revoke }]
             }
         })
     }
@@ -190,7 +194,13 @@ impl Records for Keeper {
         match self.store.read(visitor).await {
             Ok(Held::Record(record)) => Ok(Some(record).filter(|record| record.sites.contains_key(site.as_str()))),
             Ok(Held::Nothing | Held::Revoked) => Ok(None),
-            Ok(Held::Unreadable) => Err(Unavailable("the record cannot be read".into())),
+            Ok(Held::Unreadable) => {
+                tracing::error!(
+                    site = site.as_str(),
+                    "a visitor's record cannot be read; the database's row is no record of this version"
+                );
+                Err(Unavailable("the record cannot be read".into()))
+            }
             Err(fault) => Err(Unavailable(fault.to_string())),
         }
     }
@@ -231,14 +241,14 @@ impl Records for Keeper {
                 // What was written before it is written once more with the next try, which changes nothing.
                 Err(NoWrites::NotYet) => return Err(Unavailable("the keys of the site with the link are not known yet".into())),
             };
-            let mut reported = Reported::Recorded;
+            let mut reported = None;
             for receipt in asked {
                 let outcome = receipt.ok_or_else(full)?.await.ok().and_then(Result::ok).ok_or_else(full)?;
-                if reported == Reported::Recorded {
-                    reported = Reported::from(&outcome);
-                }
+                // The first is what the report is about; a link's aliases may be of an ID that nothing is held of.
+                reported = reported.or_else(|| Some(Reported::from(&outcome)));
             }
             // This node need not wait for its own look at the store.
+            let reported = reported.unwrap_or(Reported::Recorded);
             if let (Some(visitor), Reported::Recorded) = (ends, reported) {
                 self.revoked.insert(visitor);
             }

@@ -3,15 +3,17 @@
 //! 1. The queue is bounded. What finds no room is lost, and counted.
 //! 2. While one batch commits, the next gathers: the busier, the larger the batches.
 //! 3. A store that cannot be had is tried again until it can: writes that [must not be lost](RecordWriter::put) wait, those
-//!    whose [sender waits](RecordWriter::ask) fail at once, since the sender will try again.
+//!    whose [sender waits](RecordWriter::ask) fail with the next try at the latest, however many wait before them, since the
+//!    sender will try again.
 //! 4. A batch that the store refuses is tried write by write, so that one bad write costs no other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::domain::record::{Outcome, Write};
 
@@ -30,8 +32,10 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 /// Hands writes to the store.
 #[derive(Clone)]
 pub struct RecordWriter {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::UnboundedSender<Job>,
     state: Arc<State>,
+    /// How many may wait.
+    room: u64,
 }
 
 /// How it goes, for health and metrics.
@@ -72,10 +76,15 @@ struct Job {
 impl RecordWriter {
     /// A writer, and the work that it needs done: spawn it on a runtime that lives as long as the process.
     pub fn new(store: Arc<dyn VisitorStore>) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        Self::with_room(store, QUEUE_MAX)
+    }
+
+    /// The same, with room for that many writes.
+    pub fn with_room(store: Arc<dyn VisitorStore>, room: usize) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (queue, waiting) = mpsc::unbounded_channel();
         let state = Arc::new(State::default());
         let work = work(store, waiting, Arc::clone(&state));
-        (Self { queue, state }, work)
+        (Self { queue, state, room: room as u64 }, work)
     }
 
     /// Puts a write in the queue. It stays there until the store has it; the receipt need not be kept. `None` when there is no
@@ -112,57 +121,87 @@ impl RecordWriter {
 
     fn enqueue(&self, write: Write, waits_for_store: bool) -> Option<Receipt> {
         let (done, receipt) = oneshot::channel();
-        // Counted before it is there, so that the count never goes below zero.
-        self.state.waiting.fetch_add(1, Ordering::Relaxed);
-        let sent = self.queue.try_send(Job { write: Arc::new(write), done, waits_for_store });
-        if sent.is_err() {
+        // Counted before it is there, so that the count never goes below zero. It is also what bounds the queue.
+        let has_room = self.state.waiting.fetch_add(1, Ordering::Relaxed) < self.room;
+        let sent = has_room && self.queue.send(Job { write: Arc::new(write), done, waits_for_store }).is_ok();
+        if !sent {
             self.state.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.state.lost.fetch_add(1, Ordering::Relaxed);
+            // Who waits for the answer is told instead.
+            self.state.lost.fetch_add(u64::from(waits_for_store), Ordering::Relaxed);
         }
-        sent.is_ok().then_some(receipt)
+        sent.then_some(receipt)
     }
 }
 
-async fn work(store: Arc<dyn VisitorStore>, mut queue: mpsc::Receiver<Job>, state: Arc<State>) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let mut pause = RETRY_FIRST;
-        while !batch.is_empty() {
-            match store.commit(writes(&batch)).await {
-                Ok(outcomes) => {
-                    state.came_back();
-                    state.finish(batch.drain(..).zip(outcomes));
-                }
-                Err(fault) => {
-                    let fault = match fault {
-                        StoreFault::Refused(what) => {
-                            tracing::error!(
-                                what,
-                                writes = batch.len(),
-                                "the store refuses a batch; its writes are tried one by one"
-                            );
-                            one_by_one(&*store, &mut batch, &state).await
-                        }
-                        fault => Some(fault),
-                    };
-                    let Some(fault) = fault else { break };
-                    state.went_down(&fault);
-                    // Who waits for the answer is told now; the rest waits for the store.
-                    state.give_up(batch.extract_if(.., |job| !job.waits_for_store), false);
-                    sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_LAST);
-                    fail_waiting(&mut queue, &mut batch, &state);
-                }
+async fn work(store: Arc<dyn VisitorStore>, mut queue: mpsc::UnboundedReceiver<Job>, state: Arc<State>) {
+    let mut waiting = VecDeque::with_capacity(BATCH_MAX);
+    let mut pause = RETRY_FIRST;
+    loop {
+        // While the store is down, a batch of nothing asks whether it is back: nobody may come for a long time.
+        if waiting.is_empty() && !state.is_down.load(Ordering::Relaxed) {
+            match queue.recv().await {
+                Some(job) => waiting.push_back(job),
+                None => return,
             }
         }
+        while waiting.len() < BATCH_MAX
+            && let Ok(job) = queue.try_recv()
+        {
+            waiting.push_back(job);
+        }
+        let mut batch: Vec<_> = waiting.drain(..waiting.len().min(BATCH_MAX)).collect();
+        let fault = match store.commit(writes(&batch)).await {
+            Ok(outcomes) => {
+                state.came_back();
+                pause = RETRY_FIRST;
+                state.finish(batch.into_iter().zip(outcomes));
+                continue;
+            }
+            Err(fault) => fault,
+        };
+        let fault = match is_about_the_store(&*store, fault, &batch).await {
+            Ok(fault) => Some(fault),
+            Err(what) => {
+                tracing::error!(what, writes = batch.len(), "the store refuses a batch; its writes are tried one by one");
+                one_by_one(&*store, &mut batch, &state).await
+            }
+        };
+        if let Some(fault) = fault {
+            state.went_down(&fault);
+            put_off(&mut queue, &mut batch, &mut waiting, pause, &state).await;
+            pause = (pause * 2).min(RETRY_LAST);
+        }
+        // What is left was there first.
+        batch.into_iter().rev().for_each(|job| waiting.push_front(job));
     }
 }
 
-/// While the store is down, those who wait for an answer must not wait behind those who do not.
-fn fail_waiting(queue: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>, state: &State) {
-    while batch.len() < BATCH_MAX {
-        let Ok(job) = queue.try_recv() else { return };
-        if job.waits_for_store { batch.push(job) } else { state.give_up([job], false) }
+/// A store that refuses what it is given may be one that cannot be used at all: of another application, or without rights. No
+/// write is given up for that. `Err` when it is about the writes.
+async fn is_about_the_store(store: &dyn VisitorStore, fault: StoreFault, batch: &[Job]) -> Result<StoreFault, String> {
+    match fault {
+        StoreFault::Refused(what) if !batch.is_empty() => store.prepare().await.err().ok_or(what),
+        fault => Ok(fault),
+    }
+}
+
+/// Waits until the store may be tried again. Who waits for an answer is told that there is none, and not behind those who do
+/// not; the others go on waiting for the store.
+async fn put_off(
+    queue: &mut mpsc::UnboundedReceiver<Job>,
+    batch: &mut Vec<Job>,
+    waiting: &mut VecDeque<Job>,
+    pause: Duration,
+    state: &State,
+) {
+    state.give_up(batch.extract_if(.., |job| !job.waits_for_store), false);
+    let until = Instant::now() + pause;
+    while let Ok(next) = timeout_at(until, queue.recv()).await {
+        match next {
+            Some(job) if job.waits_for_store => waiting.push_back(job),
+            Some(job) => state.give_up([job], false),
+            None => return sleep_until(until).await,
+        }
     }
 }
 

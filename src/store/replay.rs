@@ -42,6 +42,15 @@ impl Replay {
         Self::Here(RecentSet::new(REPLAY_SPAN, capacity))
     }
 
+    /// Whether it can be asked just now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        match self {
+            Self::Here(_) => true,
+            Self::Shared(redis) => redis.is_connected(),
+        }
+    }
+
     /// Claims `key`. `uptime` is that of this process: it decides how long a memory in this process remembers.
     #[must_use]
     pub fn claim(&self, key: u128, uptime: Duration) -> Claiming {

@@ -42,9 +42,8 @@ fn c3_a_foreign_visitor_is_as_one_that_does_not_exist() {
     let alias =
         |visitor: &str| report(&company, "learn", &json!({"kind": "alias", "visitor": visitor, "other": own, "at": now()}));
     assert_eq!((alias(&foreign), alias(&nobody)), ("not_seen".into(), "not_seen".into()));
-    // A refusal or a sighting of an ID without a record is believed (rule A2: its first write may have been lost), so here an
-    // answer does tell of a record; but nothing is changed.
-    assert_eq!(report(&company, "learn", &json!({"kind": "refusal", "visitor": foreign, "at": now()})), "not_seen");
+    // A sighting of an ID without a record is believed (rule A2: its first write may have been lost), so here an answer does
+    // tell of a record; but nothing is changed.
     let sighting = json!({"kind": "seen", "visitor": foreign, "at": now(), "basis": "granted"});
     assert_eq!(report(&company, "learn", &sighting), "not_seen");
     assert_eq!(company.record("shop", &foreign), Some(before));
@@ -54,5 +53,9 @@ fn c3_a_foreign_visitor_is_as_one_that_does_not_exist() {
     assert_eq!(report(&company, "learn", &json!({"kind": "refusal", "visitor": own, "at": now()})), "recorded");
     assert_eq!(company.record("learn", &own), None);
     assert!(company.record("shop", &foreign).is_some());
-    assert_eq!(browser.visitor(&company.shop), Some(foreign));
+    assert_eq!(browser.visitor(&company.shop).as_ref(), Some(&foreign));
+
+    // A visitor's no outranks that, whichever site brings it.
+    assert_eq!(report(&company, "learn", &json!({"kind": "refusal", "visitor": foreign, "at": now()})), "recorded");
+    assert_eq!(company.record("shop", &foreign), None);
 }

@@ -88,8 +88,12 @@ fn l2_t4_what_proves_nothing_changes_nothing() {
             link_report(&company, "shop", &token(&company, "shop", "shop", "learn", &visitor, at - 86_500), at - 86_500),
             "wrong_time",
         ),
-        ("too old a refusal", json!({"kind": "refusal", "visitor": visitor, "at": at - 86_500}), "wrong_time"),
-        ("a refusal to come", json!({"kind": "refusal", "visitor": visitor, "at": at + 3600}), "wrong_time"),
+        ("of its own", link_report(&company, "learn", &token(&company, "learn", "learn", "learn", &visitor, at), at), "unproved"),
+        (
+            "from a site that has not seen the visitor either",
+            link_report(&company, "brand", &token(&company, "brand", "brand", "learn", &visitor, at), at),
+            "not_seen",
+        ),
     ] {
         assert_eq!(report(&company, "learn", &report_of), outcome, "{what}");
         assert_eq!(company.record("learn", &visitor), None, "{what}");
@@ -102,6 +106,16 @@ fn l2_t4_what_proves_nothing_changes_nothing() {
     assert_eq!(report(&company, "learn", &link_report(&company, "shop", &good, at)), "recorded");
     assert_eq!(report(&company, "learn", &link_report(&company, "shop", &good, at)), "recorded", "told twice");
     assert!(company.record("learn", &visitor).is_some());
+    // A no counts by whatever clock it was said, and for as long as any.
+    for (visitor, at) in [(&visitor, at - 86_500), (&waiting, at + 3600), (&new_id(), 0)] {
+        assert_eq!(report(&company, "learn", &json!({"kind": "refusal", "visitor": visitor, "at": at})), "recorded");
+        assert_eq!(company.record("shop", visitor), None);
+    }
+    let swept = company.folder.path().join("throughline.sqlite");
+    let oldest: i64 = rusqlite::Connection::open(swept)
+        .and_then(|store| store.query_row("SELECT min(at) FROM revocation", [], |row| row.get(0)))
+        .unwrap();
+    assert!(oldest >= i64::try_from(at).unwrap(), "it would be swept tomorrow: {oldest}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! C: what the visitor's word, and the operator's, does on all sites.
 
+use std::fs;
+
 use serde_json::json;
 use throughline::base::clock::UnixSeconds;
 use throughline::base::id::VisitorId;
@@ -10,7 +12,8 @@ use crate::steps::{ask, company, company_with, known_on, link, new_id, now, patc
 use crate::support::browser::Browser;
 use crate::support::company::Company;
 use crate::support::files::Setup;
-use crate::support::process::Process;
+use crate::support::process::{Process, wait_until};
+use crate::support::wire::connect;
 
 /// A browser that all three sites know by one ID.
 fn known_everywhere(company: &Company) -> (Browser, String) {
@@ -65,9 +68,9 @@ fn c1_forgetting_on_one_site_ends_the_id_on_all() {
     assert_eq!(answer.json(), json!({"consent": "denied"}));
 }
 
-/// The broker takes no site's word on a visitor whom it has not seen, and the answer must not say that it did.
+/// A site may hold an ID and not be in its record: what the hop or the link would have written was lost (rule A2).
 #[test]
-fn c1_an_answer_does_not_promise_what_the_broker_refused() {
+fn c1_a_no_ends_the_id_also_from_a_site_that_the_record_lacks() {
     let company = company();
     let (_, visitor) = known_on(&company.shop);
     let now = UnixSeconds(now());
@@ -78,8 +81,8 @@ fn c1_an_answer_does_not_promise_what_the_broker_refused() {
     browser.put(&company.learn, "throughline", &state.write(&key));
     assert_eq!(browser.visitor(&company.learn).as_deref(), Some(visitor.as_str()));
     let answer = browser.post(&format!("{}/_throughline/forget", company.learn), "{}");
-    assert_eq!(answer.json(), json!({"consent": "denied", "everywhere": false}));
-    assert!(company.record("shop", &visitor).is_some());
+    assert_eq!(answer.json(), json!({"consent": "denied", "everywhere": true}));
+    assert_eq!(company.record("shop", &visitor), None);
 }
 
 #[test]
@@ -94,6 +97,25 @@ fn c1_a_no_while_the_broker_is_down_is_honoured_once_it_is_back() {
     company.start_broker();
     assert_ends(&browser, &company.brand);
     assert_eq!(company.record("learn", &visitor), None);
+}
+
+#[test]
+fn c1_a_no_outlives_the_satellite_that_took_it() {
+    let mut company = company();
+    let (browser, visitor) = known_everywhere(&company);
+    company.processes[1].kill();
+    browser.clone().post(&format!("{}/_throughline/forget", company.shop), "{}");
+    company.processes[0].kill();
+    company.processes[0] = Process::serve(&company.folder.path().join("satellites.toml"));
+    let port = company.port();
+    wait_until("the satellites listen", || false, || connect(port).is_ok()).unwrap();
+    // It is known here before the broker hears of it, and there after.
+    assert_ends(&browser, &company.learn);
+    company.start_broker();
+    assert_ends(&browser, &company.brand);
+    assert_eq!(company.record("learn", &visitor), None);
+    let kept = company.folder.path().join("throughline.refusals");
+    wait_until("nothing is left to tell", || false, || fs::metadata(&kept).unwrap().len() == 0).unwrap();
 }
 
 #[test]

@@ -44,7 +44,8 @@ fn t7_a_full_replay_memory_refuses_tokens_and_serves_pages() {
         node.env.clock = Arc::clone(&clock) as _;
         let old = &node.satellite;
         let (siblings, records) = (Arc::clone(&old.siblings), Arc::clone(&old.records));
-        node.satellite = Arc::new(Satellite::new(old.primary.clone(), Replay::here(1), siblings, records, old.keeper.clone()));
+        node.satellite =
+            Arc::new(Satellite::new(old.primary.clone(), Replay::here(1), siblings, records, old.keeper.clone(), None));
     });
     let Replay::Here(replay) = &company.node().satellite.replay else { panic!("it was replaced") };
     // Room for one in each shard, and then for none.

@@ -61,6 +61,10 @@ fn assert_pages_go_on(company: &Company) {
         assert!(took < BOUND, "{took:?}");
         times.push(took);
     }
+    // Who comes for the first time is not sent on a hop that could bring nothing, and so is not left alone for a day.
+    let mut newcomer = Browser::new();
+    assert_eq!(newcomer.navigate(&format!("{}/p.html", company.shop)).statuses(), [200]);
+    assert!(newcomer.jar.is_empty(), "{:?}", newcomer.jar);
     times.sort();
     println!("T7: arrivals without the memory: median {:?}, slowest {:?}", times[10], times[19]);
     assert_eq!(times_said(company, GONE), 1, "{}", company.stderr());

@@ -57,6 +57,20 @@ impl Company {
         company
     }
 
+    /// A company of which nothing runs yet, on two ports: for a test that starts its processes itself.
+    pub(crate) fn unstarted(setup: Setup) -> Self {
+        Self::planned(setup, true)
+    }
+
+    /// Starts the broker's process and no other, for the first time or again, and waits until it answers.
+    pub(crate) fn start_broker_alone(&mut self) {
+        self.processes = vec![self.process(Part::Broker)];
+        let port = self.broker_port();
+        let is_well = || is_healthy(port, "brand.localhost", true);
+        wait_until("the primary is well", || self.processes[0].has_ended(), is_well)
+            .unwrap_or_else(|problem| panic!("{problem}: {}", self.stderr()));
+    }
+
     /// Starts the broker of a company in two processes, for the first time or again.
     pub(crate) fn start_broker(&mut self) {
         self.processes.retain_mut(|process| !process.has_ended());

@@ -122,7 +122,16 @@ impl Postgres {
         }
     }
 
-    /// Starts it again after [`Self::stop`], on the same port.
+    /// Kills all its processes at once, so that none of them can tidy up.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let all: Vec<_> = children(server.id()).into_iter().chain([server.id()]).map(|id| id.to_string()).collect();
+            let _ = Command::new("kill").arg("-KILL").args(all).stderr(Stdio::null()).status();
+            let _ = server.wait();
+        }
+    }
+
+    /// Starts it again after [`Self::stop`] or [`Self::kill`], on the same port.
     pub(crate) fn start_again(&mut self) {
         self.run().unwrap_or_else(|problem| panic!("{problem}: {}", self.log()));
     }

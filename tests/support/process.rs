@@ -28,9 +28,18 @@ impl Process {
 
     /// Starts it with environment variables of its own.
     pub(crate) fn serve_with(config: &Path, env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_throughline"))
-            .args(["serve", "--config"])
-            .arg(config)
+        Self::start(Command::new(env!("CARGO_BIN_EXE_throughline")).args(["serve", "--config"]).arg(config), env)
+    }
+
+    /// Starts it from a shell that was told `before`: the process has what that set.
+    pub(crate) fn serve_after(before: &str, config: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{before}; exec \"$@\""), "after", env!("CARGO_BIN_EXE_throughline"), "serve", "--config"]);
+        Self::start(shell.arg(config), &[])
+    }
+
+    fn start(command: &mut Command, env: &[(&str, &str)]) -> Self {
+        let mut child = command
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -41,7 +41,7 @@ const SWEEP: &str = "
 
 /// So many at a time, so that it ends in time; the next sweep goes on.
 const FORGET_REVOCATIONS: &str = "
-    DELETE FROM revocation WHERE number IN (SELECT number FROM revocation WHERE at < $1 ORDER BY number LIMIT 100000)";
+    DELETE FROM revocation WHERE number IN (SELECT number FROM revocation WHERE at < $1 ORDER BY at LIMIT 100000)";
 
 const SIZE: &str = "
     SELECT (SELECT count(*) FROM (SELECT FROM visitor LIMIT $1::bigint + 1) AS counted),

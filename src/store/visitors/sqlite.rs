@@ -9,6 +9,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -34,7 +35,7 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 pub(super) const APPLICATION_ID: i32 = 0x544c_7672;
 
 /// How often the log is moved into the database, and how long the log may grow before the writer does it itself: 256 MiB.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(500);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(100);
 const WAL_PAGES_MAX: u32 = 65_536;
 
 /// Pages that each connection keeps, in KiB.
@@ -305,9 +306,17 @@ impl From<rusqlite::Error> for StoreFault {
     }
 }
 
-type Job = Box<dyn FnOnce(Result<&mut Connection, StoreFault>) + Send>;
+/// Does its work, and says whether the connection may be used again.
+type Job = Box<dyn FnOnce(Result<&mut Connection, StoreFault>) -> Fit + Send>;
 
-/// A thread with a connection, which is opened when it is first needed and again after it failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Yes,
+    No,
+}
+
+/// A thread with a connection, which is opened when it is first needed and again after anything failed on it: the file may have
+/// been replaced.
 #[derive(Clone)]
 struct Thread(mpsc::Sender<Job>);
 
@@ -326,8 +335,10 @@ impl Thread {
                         }
                     }
                 }
-                if let Some(connection) = &mut connection {
-                    job(Ok(connection));
+                let Some(open) = &mut connection else { continue };
+                // A store in memory is gone with its connection.
+                if job(Ok(open)) == Fit::No && !matches!(place, Place::Memory) {
+                    connection = None;
                 }
             }
         };
@@ -342,7 +353,17 @@ impl Thread {
     ) -> Result<T, StoreFault> {
         let (answer, answered) = oneshot::channel();
         let job = move |connection: Result<&mut Connection, StoreFault>| {
-            let _ = answer.send(connection.and_then(work));
+            // Whoever asked has left: a thread that is behind must not fall back further.
+            if answer.is_closed() {
+                return Fit::Yes;
+            }
+            let caught = |connection| catch_unwind(AssertUnwindSafe(|| work(connection)));
+            let done = connection.and_then(|connection| {
+                caught(connection).unwrap_or_else(|_| Err(StoreFault::Unavailable("a fault of this program".into())))
+            });
+            let fit = if matches!(done, Err(StoreFault::Unavailable(_))) { Fit::No } else { Fit::Yes };
+            let _ = answer.send(done);
+            fit
         };
         let gone = || StoreFault::Unavailable("its thread has ended".into());
         self.0.send(Box::new(job)).map_err(|_| gone())?;

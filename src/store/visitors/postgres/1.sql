@@ -34,3 +34,6 @@ CREATE TABLE revocation (
     id uuid NOT NULL UNIQUE,
     at bigint NOT NULL
 );
+
+-- For the sweep, which deletes the oldest.
+CREATE INDEX revocation_at ON revocation (at);

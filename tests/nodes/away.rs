@@ -1,0 +1,267 @@
+//! A2: the store goes away in mid-load, with the real program. Hops and pages go on, the API says so in time, and what waited
+//! is written when the store is back.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use throughline::base::clock::{Clock as _, SystemClock};
+
+use crate::ask::{Hop, api, configuration, hop, record, refuse, set, store, wait_for, wait_until_written};
+use crate::load::Over;
+use crate::support::browser::Browser;
+use crate::support::company::Company;
+use crate::support::files::{Part, Setup};
+use crate::support::postgres::Postgres;
+use crate::support::process::Process;
+
+/// `hop_wait_ms`, and the room that a busy machine needs. The store's own bounds are five seconds.
+const HOP_WAIT_MS: u64 = 20;
+const HOP_BOUND: Duration = Duration::from_millis(HOP_WAIT_MS + 1500);
+
+/// The API may wait for the store's bound of five seconds, and for one try before its own.
+const API_BOUND: Duration = Duration::from_secs(12);
+
+const GONE: &str = "the store takes no writes";
+const BACK: &str = "the store takes writes again";
+
+pub(crate) fn setup(url: &str) -> Setup {
+    let tables = format!("[store]\nurl = \"{url}\"\nhop_wait_ms = {HOP_WAIT_MS}\n");
+    Setup { tables, workers: 2, revocation_interval_ms: 500, ..Setup::default() }
+}
+
+/// Somebody new comes to shop by a browser. Whatever happens, the page does, and the ID is the master cookie's.
+fn visit(company: &Company) -> String {
+    let mut browser = Browser::new();
+    let visit = browser.navigate(&format!("{}/p.html?x=1", company.shop));
+    assert_eq!(visit.statuses(), [302, 302, 303, 200], "{visit:#?}");
+    assert_eq!(visit.url(), format!("{}/p.html?x=1", company.shop));
+    let me = browser.me(&company.shop);
+    let master = browser.cookie(&company.brand, "throughline").and_then(|value| value.split('.').nth(2));
+    assert_eq!(me["visitor"].as_str(), master, "{me}");
+    assert_eq!(browser.navigate(&format!("{}/other.html", company.shop)).statuses(), [200], "and nothing loops");
+    me["visitor"].as_str().expect("an ID").to_owned()
+}
+
+fn timed_hop(company: &Company, master: Option<&str>) -> Hop {
+    let hop = hop(company, company.broker_port(), master).expect("a hop is answered");
+    assert!(hop.took < HOP_BOUND, "a hop took {:?}", hop.took);
+    assert!(hop.visitor.is_some(), "{hop:?}");
+    hop
+}
+
+/// The store is away: everything that needs none goes on. Returns who came meanwhile.
+fn assert_goes_on(company: &Company, known: &Hop, reads_fail: bool) -> Vec<String> {
+    let port = company.broker_port();
+    let again = timed_hop(company, known.master.as_deref());
+    assert_eq!((&again.visitor, &again.master), (&known.visitor, &None), "the ID is the master cookie's");
+    // More than one batch of the writer's.
+    let mut came: Vec<String> = std::thread::scope(|scope| {
+        let come = || (0..160).map(|_| timed_hop(company, None)).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(come)).collect();
+        let hops: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().expect("hops")).collect();
+        assert!(hops.iter().all(|hop| hop.store.as_deref() == Some("waiting")), "nothing is said to be written");
+        hops.into_iter().filter_map(|hop| hop.visitor).collect()
+    });
+    let visitor = known.visitor.as_deref().expect("an ID");
+    let asks = [
+        ("a change", true, &(|| set(company, port, visitor, 99)) as &(dyn Fn() -> _ + Sync)),
+        ("a report", true, &|| refuse(company, port, &came[0])),
+        ("a record", reads_fail, &|| api(company, port, "GET", &format!("visitors/{visitor}"), "")),
+        ("revocations", reads_fail, &|| api(company, port, "GET", "revocations", "")),
+    ];
+    std::thread::scope(|scope| {
+        for (what, fails, ask) in asks {
+            scope.spawn(move || {
+                let clock = SystemClock::new();
+                let answer = ask().expect("an answer");
+                assert!(clock.uptime() < API_BOUND, "{what} took {:?}", clock.uptime());
+                if fails {
+                    assert_eq!(answer.status, 503, "{what}: {answer:?}");
+                    assert_eq!(answer.json()["error"], "store_unavailable", "{what}: {answer:?}");
+                } else {
+                    assert_eq!(answer.status, 200, "{what}: {answer:?}");
+                }
+            });
+        }
+    });
+    came.extend((0..3).map(|_| visit(company)));
+    wait_for("health shows it", || {
+        let store = store(company, port);
+        store["status"] == "down" && store["waiting"].as_u64() >= Some(came.len() as u64)
+    });
+    assert_eq!(store(company, port)["lost"], 0);
+    came
+}
+
+/// The store is back, and nobody does anything: what waited is written.
+fn assert_recovered(company: &Company, known: &Hop, came: &[String], outages: usize) {
+    let port = company.broker_port();
+    wait_until_written(company, port);
+    assert_eq!(store(company, port)["lost"], 0);
+    for visitor in came {
+        assert!(record(company, port, visitor).is_some(), "what waited is written: {visitor}");
+    }
+    let answer = set(company, port, known.visitor.as_deref().expect("an ID"), 7).expect("an answer");
+    assert_eq!((answer.status, answer.json()["properties"]["n"].as_u64()), (200, Some(7)), "{answer:?}");
+    let written = timed_hop(company, None);
+    assert!(record(company, port, written.visitor.as_deref().expect("an ID")).is_some());
+    let said = company.stderr();
+    assert_eq!((said.matches(GONE).count(), said.matches(BACK).count()), (outages, outages), "one line each: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+/// A visitor whom the store knows.
+fn somebody(company: &Company) -> Hop {
+    let known = timed_hop(company, None);
+    wait_until_written(company, company.broker_port());
+    known
+}
+
+#[test]
+fn a2_postgresql_that_stops_and_one_that_hangs_cost_no_hop_and_no_write() {
+    let mut server = Postgres::start(&[]);
+    let company = Company::start(setup(&server.new_database()));
+    let known = somebody(&company);
+    // In mid-load: some are just being written.
+    let is_over = AtomicBool::new(false);
+    let mut came = std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let mut came = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                came.extend(timed_hop(&company, None).visitor);
+            }
+            came
+        });
+        let over = Over(&is_over);
+        std::thread::sleep(Duration::from_millis(200));
+        server.stop();
+        std::thread::sleep(Duration::from_millis(200));
+        drop(over);
+        load.join().expect("hops")
+    });
+    came.extend(assert_goes_on(&company, &known, true));
+    server.start_again();
+    assert_recovered(&company, &known, &came, 1);
+
+    server.pause();
+    let came = assert_goes_on(&company, &known, true);
+    server.resume();
+    assert_recovered(&company, &known, &came, 2);
+}
+
+#[test]
+fn a2_an_sqlite_file_that_is_locked_for_long_costs_no_hop_and_no_write() {
+    let company = Company::start(setup("sqlite:visitors.sqlite"));
+    let known = somebody(&company);
+    let other = Connection::open(company.folder.path().join("visitors.sqlite")).expect("the file");
+    other.busy_timeout(Duration::from_secs(5)).expect("a timeout");
+    other.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+    // Reading waits for nobody: that is what the write-ahead log is for.
+    let came = assert_goes_on(&company, &known, false);
+    other.execute_batch("ROLLBACK").expect("an end");
+    assert_recovered(&company, &known, &came, 1);
+}
+
+/// The limit on the size of files stands for the full disk, as in tests/stores: it needs no rights, and concerns one process.
+#[test]
+fn a2_a_full_disk_costs_no_hop_and_no_write() {
+    let mut company = Company::unstarted(Setup { tables: String::new(), ..setup("") });
+    let broker = configuration(&company, Part::Broker, "broker", company.broker_port(), &setup("sqlite:visitors.sqlite").tables);
+    let satellites = configuration(&company, Part::Satellites, "satellites", company.port(), "");
+    // Without the trap the signal would end it.
+    company.processes = vec![Process::serve_after("trap '' XFSZ", &broker), Process::serve(&satellites)];
+    company.wait_until_ready().unwrap_or_else(|problem| panic!("{problem}: {}", company.stderr()));
+    let known = somebody(&company);
+    let limit = |bytes: &str| {
+        let words = ["--pid", &company.processes[0].id().to_string(), &format!("--fsize={bytes}:")];
+        assert!(Command::new("prlimit").args(words).status().is_ok_and(|status| status.success()), "prlimit runs");
+    };
+    limit("0");
+    let came = assert_goes_on(&company, &known, false);
+    limit("unlimited");
+    assert_recovered(&company, &known, &came, 1);
+    let file = Connection::open(company.folder.path().join("visitors.sqlite")).expect("the file");
+    let whole: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
+    assert_eq!(whole, "ok");
+}
+
+#[test]
+fn a2_postgresql_that_is_absent_at_the_start_is_used_when_it_comes() {
+    let mut server = Postgres::start(&[]);
+    let url = server.new_database();
+    server.stop();
+    let company = Company::start(setup(&url));
+    let known = timed_hop(&company, None);
+    let mut came = assert_goes_on(&company, &known, true);
+    server.start_again();
+    came.extend(known.visitor.clone());
+    assert_recovered(&company, &known, &came, 1);
+    assert!(company.stderr().contains("the store cannot be had; hops go on without it until it can"), "{}", company.stderr());
+}
+
+/// What stands in the log of a broker that must not start.
+fn refused_start(url: &str) -> String {
+    let company = Company::unstarted(setup(url));
+    let origins = [company.brand.clone(), company.shop.clone(), company.learn.clone()];
+    let mut process = Process::serve(&company.folder.configure(Part::Broker, company.broker_port(), &origins));
+    wait_for("it ends", || process.has_ended());
+    wait_for("it says why", || process.stderr().contains("[store]"));
+    assert_ne!(process.exit_code(), Some(0));
+    process.stderr()
+}
+
+#[test]
+fn a2_a_database_that_must_not_be_used_stops_the_start_with_the_reason() {
+    let server = Postgres::shared();
+    let newer = server.new_database();
+    drop(Company::start(setup(&newer)));
+    server.sql(&newer, "UPDATE throughline_schema SET version = 99");
+    let said = refused_start(&newer);
+    assert!(said.contains("version 99") && said.contains("knows 1"), "{said}");
+
+    let tables = |url: &str| {
+        server.sql(
+            url,
+            "SELECT string_agg(relname, ',') FROM pg_class WHERE relname LIKE '%visitor%' OR relname LIKE '%throughline%'",
+        )
+    };
+    let taken = server.new_database();
+    server.sql(&taken, "CREATE TABLE visitor (n int)");
+    let said = refused_start(&taken);
+    assert!(said.contains("the schema cannot be made") && said.contains("\"visitor\" already exists"), "{said}");
+    assert_eq!(tables(&taken), "visitor", "nothing is half made");
+
+    let barred = server.new_database();
+    let name = barred.rsplit('/').next().expect("a name");
+    server.sql(&barred, &format!("CREATE ROLE {name}_guest LOGIN; REVOKE CREATE ON SCHEMA public FROM public"));
+    let said = refused_start(&barred.replace("postgres@", &format!("{name}_guest@")));
+    assert!(said.contains("the schema cannot be made") && said.contains("permission denied"), "{said}");
+    assert_eq!(tables(&barred), "");
+    // With the rights, the same user may.
+    server.sql(&barred, &format!("GRANT CREATE ON SCHEMA public TO {name}_guest"));
+    let company = Company::start(setup(&barred.replace("postgres@", &format!("{name}_guest@"))));
+    somebody(&company);
+}
+
+/// PostgreSQL was absent at the start; what comes is of a newer version. Nothing is written to it, and nothing is given up.
+#[test]
+fn a2_a_newer_database_that_comes_late_is_left_alone() {
+    let mut server = Postgres::start(&[]);
+    let url = server.new_database();
+    drop(Company::start(setup(&url)));
+    server.sql(&url, "UPDATE throughline_schema SET version = 99");
+    server.stop();
+    let company = Company::start(setup(&url));
+    let known = timed_hop(&company, None);
+    server.start_again();
+    wait_for("it says so", || company.stderr().contains(GONE));
+    std::thread::sleep(Duration::from_secs(2));
+    timed_hop(&company, known.master.as_deref());
+    let state = store(&company, company.broker_port());
+    assert_eq!((state["status"].as_str(), state["waiting"].as_u64(), state["lost"].as_u64()), (Some("down"), Some(1), Some(0)));
+    assert_eq!(server.sql(&url, "SELECT count(*) FROM visitor"), "0");
+    server.sql(&url, "UPDATE throughline_schema SET version = 1");
+    assert_recovered(&company, &known, &[], 1);
+}
