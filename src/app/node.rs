@@ -20,7 +20,7 @@ use crate::satellite::deliver::deliver;
 use crate::satellite::landing::Waiting;
 use crate::satellite::page::{Decided, Page, page};
 use crate::satellite::watch::{Pace, watch_health, watch_revocations, watch_siblings};
-use crate::satellite::{Satellite, choice, exchange, go, me};
+use crate::satellite::{Satellite, choice, exchange, go, me, sdk};
 use crate::store::record_writer::WriterState;
 use crate::token::keyset::JWKS_MAX_AGE;
 
@@ -71,6 +71,7 @@ pub enum GetEndpoint {
     Me,
     Health,
     Go,
+    Sdk,
     BeginExchange,
 }
 
@@ -151,6 +152,7 @@ impl Node {
             },
             path::HEALTH => get(G::Health),
             path::GO => get(G::Go),
+            path::SDK => get(G::Sdk),
             path::EXCHANGE if role == Role::Secondary => match *method {
                 Method::GET => Endpoint::Get(G::BeginExchange),
                 Method::POST => Endpoint::Post(P::Exchange),
@@ -179,6 +181,7 @@ impl Node {
             }
             (GetEndpoint::Health, _) => self.health(served),
             (GetEndpoint::Go, _) => go::go(&self.satellite, &self.env, served, request),
+            (GetEndpoint::Sdk, _) => sdk::sdk(request),
             (GetEndpoint::BeginExchange, _) => exchange::begin(&self.satellite, &self.env, served, request),
         };
         Answer::Now(answer)

@@ -1,12 +1,18 @@
-//! base64url without padding (RFC 4648 section 5), one spelling for each value.
+//! base64url without padding (RFC 4648 section 5), one spelling for each value; and base64, where others want that.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 /// `bytes` as base64url without padding.
 #[must_use]
 pub fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// `bytes` as base64 with padding (RFC 4648 section 4).
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
 }
 
 /// Appends `bytes` as base64url without padding.

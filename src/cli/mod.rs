@@ -6,6 +6,7 @@ mod failure;
 pub mod init;
 mod init_text;
 pub mod keys;
+pub mod sdk;
 pub mod serve;
 pub mod visitor;
 mod visitor_text;
@@ -43,6 +44,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Make, list and rotate signing keys; print a site's API key
     Keys(keys::KeysArgs),
+    /// Print the script tag of the browser SDK, with its Subresource Integrity value
+    Sdk,
     /// Show, export or erase what is kept of a visitor
     Visitor(visitor::VisitorArgs),
 }
@@ -59,6 +62,7 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Init(args) => init::run(args, &clock, &random, out),
         Command::Check(args) => check::run(args, &clock, &env, out),
         Command::Keys(args) => keys::run(args, &clock, &random, &env, out, &mut std::io::stderr()),
+        Command::Sdk => sdk::run(out),
         Command::Visitor(args) => visitor::run(args, &clock, &env, asker(), out),
     };
     match outcome {

@@ -40,6 +40,8 @@ pub mod path {
     pub const CONSENT: &str = "/_throughline/consent";
     /// Both: forget the visitor.
     pub const FORGET: &str = "/_throughline/forget";
+    /// Both: the browser SDK.
+    pub const SDK: &str = "/_throughline/sdk.js";
 }
 
 /// The two cookies. The `__Host-` prefix (RFC 6265bis section 4.1.3.2) pins each to its own host; the localhost profile

@@ -13,6 +13,7 @@ pub struct Siblings {
     origins: HashMap<String, Origin>,
     broker_keys: HashMap<KeyId, PublicKey>,
     link_keys: HashMap<String, HashMap<KeyId, PublicKey>>,
+    names: Vec<String>,
     primary: Origin,
 }
 
@@ -27,13 +28,15 @@ impl Siblings {
     /// takes nothing away from it.
     #[must_use]
     pub fn new(primary: &Origin, primary_keys: Vec<PublicKey>, sites: Vec<(Origin, Vec<PublicKey>)>) -> Self {
-        let origins =
+        let origins: HashMap<_, _> =
             sites.iter().map(|(origin, _)| origin).chain([primary]).map(|origin| (origin.to_string(), origin.clone())).collect();
+        let mut names: Vec<String> = origins.keys().cloned().collect();
+        names.sort_unstable();
         let by_id = |keys: Vec<PublicKey>| keys.into_iter().map(|key| (key.id(), key)).collect::<HashMap<_, _>>();
         let broker_keys = by_id(primary_keys);
         let own = (primary.to_string(), broker_keys.clone());
         let link_keys = sites.into_iter().map(|(origin, keys)| (origin.to_string(), by_id(keys))).chain([own]).collect();
-        Self { origins, broker_keys, link_keys, primary: primary.clone() }
+        Self { origins, broker_keys, link_keys, names, primary: primary.clone() }
     }
 
     /// Whether this is the primary's origin.
@@ -46,6 +49,12 @@ impl Siblings {
     #[must_use]
     pub fn origin(&self, text: &str) -> Option<&Origin> {
         self.origins.get(text)
+    }
+
+    /// The origins of all the company's sites, the primary among them, in the order of their bytes.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Whether the broker knows `site`, and its keys are known here: only then may a visitor be sent to it.

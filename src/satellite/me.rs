@@ -10,7 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::rt::time::{sleep, timeout};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::base::clock::UnixSeconds;
 use crate::domain::consent::Standing;
@@ -18,6 +18,7 @@ use crate::domain::first_touch::FirstTouch;
 use crate::domain::properties::{Properties, PropertyChange};
 use crate::domain::record::{Outcome, Record};
 use crate::domain::reports::{Report, Reported};
+use crate::domain::siblings::Siblings;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::http::answer::{Answer, Refusal, json, property_refused};
 use crate::http::facts::{gpc, is_same_origin};
@@ -57,6 +58,13 @@ struct Me {
     first_touch: Option<FirstTouch>,
     properties: Properties,
     record: &'static str,
+    /// The script must know which pages are the company's own: which referrers to hide, and which links to carry the ID over.
+    #[serde(serialize_with = "names")]
+    sites: Arc<Siblings>,
+}
+
+fn names<S: Serializer>(siblings: &Arc<Siblings>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(siblings.names())
 }
 
 struct Known {
@@ -88,6 +96,7 @@ pub fn me(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpR
         first_touch: None,
         properties: Properties::default(),
         record: "none",
+        sites: satellite.siblings.load_full(),
     };
     // A provisional ID has no record.
     let Some(identity) = identity.filter(|identity| identity.source != Source::Provisional) else {

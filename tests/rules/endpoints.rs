@@ -20,12 +20,14 @@ fn each_endpoint_has_its_methods_and_names_them() {
         (brand, "/_throughline/me", "GET, HEAD, POST"),
         (brand, "/_throughline/health", "GET, HEAD"),
         (brand, "/_throughline/go", "GET, HEAD"),
+        (brand, "/_throughline/sdk.js", "GET, HEAD"),
         (brand, "/_throughline/consent", "POST"),
         (brand, "/_throughline/forget", "POST"),
         (shop, "/_throughline/jwks.json", "GET, HEAD"),
         (shop, "/_throughline/me", "GET, HEAD, POST"),
         (shop, "/_throughline/health", "GET, HEAD"),
         (shop, "/_throughline/go", "GET, HEAD"),
+        (shop, "/_throughline/sdk.js", "GET, HEAD"),
         (shop, "/_throughline/exchange", "GET, POST"),
         (shop, "/_throughline/consent", "POST"),
         (shop, "/_throughline/forget", "POST"),
@@ -91,6 +93,43 @@ fn r8_me_is_for_the_sites_own_pages_only() {
         assert_eq!(answer.header("access-control-allow-origin"), None, "another origin cannot read it");
         assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+}
+
+#[test]
+fn the_sdk_is_the_same_for_everybody_and_may_be_kept() {
+    let company = Company::echoing(Setup::default());
+    let tag = std::process::Command::new(env!("CARGO_BIN_EXE_throughline")).arg("sdk").output().unwrap();
+    let tag = String::from_utf8(tag.stdout).unwrap();
+    let versioned = tag.split('"').nth(1).unwrap();
+    let digest = base64::Engine::decode(
+        &base64::engine::general_purpose::STANDARD,
+        tag.split('"').nth(3).unwrap().strip_prefix("sha384-").unwrap(),
+    );
+    for site in [&company.shop, &company.brand] {
+        let answer = Browser::new().fetch(&format!("{site}/_throughline/sdk.js"));
+        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("public, max-age=3600")));
+        assert_eq!((answer.header("set-cookie"), answer.header("content-type")), (None, Some("text/javascript; charset=utf-8")));
+        assert_eq!(answer.text(), include_str!("../../sdk/dist/sdk.js"));
+        assert_eq!(digest.as_deref(), Ok(ring::digest::digest(&ring::digest::SHA384, answer.text().as_bytes()).as_ref()));
+        let kept = answer.header("etag").unwrap().to_owned();
+        for known in [kept.clone(), format!("\"x\", W/{kept}")] {
+            let again = Browser::new().request("GET", &format!("{site}/_throughline/sdk.js"), &[("If-None-Match", known)], b"");
+            assert_eq!((again.status, again.text().len(), again.header("etag")), (304, 0, Some(kept.as_str())));
+        }
+        let for_a_year = Browser::new().fetch(&format!("{site}{versioned}"));
+        assert_eq!(for_a_year.header("cache-control"), Some("public, max-age=31536000, immutable"));
+        let another = Browser::new().fetch(&format!("{site}/_throughline/sdk.js?v=x"));
+        assert_eq!((another.status, another.header("cache-control")), (200, Some("public, max-age=3600")));
+    }
+}
+
+#[test]
+fn me_names_the_companys_sites() {
+    let company = Company::echoing(Setup::default());
+    let sites = Browser::new().me(&company.shop)["sites"].clone();
+    for site in [&company.brand, &company.shop, &company.learn] {
+        assert!(sites.as_array().unwrap().iter().any(|one| one == site.as_str()), "{site} in {sites}");
     }
 }
 

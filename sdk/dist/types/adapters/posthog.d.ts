@@ -1,0 +1,2 @@
+import type { Adapter } from '../types.js';
+export declare const posthog: Adapter;

@@ -1,0 +1,8 @@
+import type { EventName } from './types.js';
+type Listener = (detail: unknown) => void;
+export declare function events(failed: (error: unknown) => void): {
+    call: (listener: Listener, detail: unknown) => void;
+    on: (event: EventName, listener: Listener) => void;
+    emit: (event: EventName, detail: unknown) => void;
+};
+export {};

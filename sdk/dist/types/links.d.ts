@@ -1,0 +1,2 @@
+import type { Throughline } from './types.js';
+export declare function decorateLinks({ link }: Throughline): void;

@@ -1,0 +1,57 @@
+// The stub: put it first into each page's <head>, inline or as a file. From then on every call is kept, with the moment at which it
+// was made, until sdk.js is there. If that does not come, the libraries start without the ID, where visitors need not be asked.
+// Its own tag carries the options: data-timeout, data-consent, data-sites, data-referrer, data-links; data-src and data-integrity
+// say where sdk.js is, and data-patience how long to wait for it, in milliseconds (3000).
+;((window, document) => {
+  if (window.throughline) return
+  const tag = document.currentScript
+  const options = { ...tag?.dataset }
+  const queue = []
+  const held = []
+  const stub = { options, queue, held, identity: () => null, link: (url) => url }
+  window.throughline = stub
+  const moment = () => ({ at: Date.now(), url: location.href, title: document.title, referrer: document.referrer })
+  const keep = (list, path, args) => new Promise((done) => list().push({ path, args, moment: moment(), done }))
+  for (const name of ['ready', 'consent', 'forget', 'register', 'registerOnce', 'on']) {
+    stub[name] = (...args) => keep(() => queue, [name], args)
+  }
+  const standIn = (library, path) =>
+    new Proxy(() => {}, {
+      get: (_, name) => (typeof name === 'string' && name !== 'then' ? standIn(library, [...path, name]) : undefined),
+      apply: (_, __, args) => keep(() => library.calls, path, args),
+    })
+  stub.hold = (name, library) => {
+    const one = { name, library, calls: [] }
+    held.push(one)
+    return standIn(one, [])
+  }
+
+  // Nobody comes. Once sdk.js is there, `queue` is not.
+  const letGo = () => {
+    if (!stub.queue || stub.late) return
+    if (options.consent !== 'implied' || navigator.globalPrivacyControl) return
+    stub.late = true
+    for (const one of held) {
+      const perform = (library) => (call) => {
+        const owner = call.path.slice(0, -1).reduce((object, name) => object[name], library)
+        const method = call.path.length ? owner[call.path[call.path.length - 1]] : owner
+        call.done(method.apply(owner, call.args))
+      }
+      Promise.resolve(typeof one.library === 'function' ? one.library(null) : one.library)
+        .then((made) => {
+          const push = perform(Array.isArray(made) ? made[0] : made)
+          one.calls.forEach(push)
+          one.calls = { push }
+        })
+        .catch((error) => console.warn('throughline library_failed:', one.name, error))
+    }
+  }
+  const script = document.createElement('script')
+  script.src = options.src || '/_throughline/sdk.js'
+  script.async = true
+  if (options.integrity) script.integrity = options.integrity
+  if (tag) script.nonce = tag.nonce
+  script.onerror = letGo
+  setTimeout(letGo, Number(options.patience) || 3000)
+  document.head.append(script)
+})(window, document)

@@ -1,0 +1,11 @@
+// The libraries that have a `setAnonymousId`: RudderStack, which wants it before it loads, and Jitsu.
+
+import type { Adapter, Context } from '../types.js'
+
+interface Library {
+  setAnonymousId(id: string): void
+}
+
+const set = (library: Library, { identity }: Context) => library.setAnonymousId(identity.visitor)
+
+export const anonymousId: Adapter = { start: set, reset: set }

@@ -1,0 +1,17 @@
+// Snowplow. Its ID cannot be set, so it is put on each event on its way out.
+
+import type { Adapter } from '../types.js'
+
+interface Payload {
+  add(key: string, value: string): void
+}
+
+export const snowplow: Adapter = {
+  call({ path, args }, next, _, { identity }) {
+    if (path[0] === 'newTracker') {
+      const { plugins = [], ...rest } = Object(args[2])
+      args[2] = { ...rest, plugins: [...plugins, { beforeTrack: (event: Payload) => event.add('duid', identity.visitor) }] }
+    }
+    return next()
+  },
+}

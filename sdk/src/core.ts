@@ -1,0 +1,119 @@
+// The SDK itself: who the visitor is, whether that may be used, and what waits for it.
+
+import { events } from './events.js'
+import { endProvisional, provisional } from './provisional.js'
+import { cleanReferrer } from './referrer.js'
+import { type Report, reporter } from './report.js'
+import { ask, through } from './satellite.js'
+import type { Consent, Identity, Me, Options, Properties, Throughline } from './types.js'
+
+/** What nobody waits for may take this long, in milliseconds. */
+const UNHURRIED = 5000
+
+export interface Core extends Throughline {
+  report: Report
+}
+
+export function start(options: Options = {}): Core {
+  const time = Number(options.timeout) || 1000
+  const { call, on, emit } = events((error) => report('callback_failed', 'look into the callback', error))
+  const report = reporter(emit)
+  const sites = options.sites?.split(' ') ?? []
+  let identity: Identity | null = null
+  let consent: Consent = 'unknown'
+  let settle: (identity: Identity) => void
+  const known = new Promise<Identity>((resolve) => {
+    settle = resolve
+  })
+
+  /** Consent stands: everything starts. */
+  function begin(me?: Partial<Me>): void {
+    const { visitor, source, first_touch = null, properties = {} } = me ?? {}
+    const before = visitor && endProvisional()
+    identity = { visitor: visitor || provisional(), source: (visitor && source) || 'provisional', first_touch, properties }
+    if (options.referrer !== 'off') cleanReferrer(sites, first_touch)
+    settle(identity)
+    emit('ready', identity)
+    if (before) emit('alias', { from: before, to: visitor })
+  }
+
+  function stand(now: Consent, me?: Me): Consent {
+    const changed = consent !== now
+    consent = now
+    if (now === 'granted') identity ?? begin(me)
+    else identity = null
+    if (now === 'denied') endProvisional()
+    if (changed) emit('consent', now)
+    return now
+  }
+
+  async function look(): Promise<void> {
+    const carried = document.getElementById('throughline-me')
+    let me: Me | undefined
+    try {
+      if (carried) me = JSON.parse(carried.textContent || '')
+    } catch (error) {
+      report('bad_page_data', 'throughline-me is not JSON', error)
+    }
+    me ??= await ask<Me>('me', time)
+    // A choice that was made meanwhile is newer than the answer.
+    if (consent === 'denied') return
+    if (me) {
+      sites.push(...(me.sites ?? []))
+      stand(me.consent, me)
+      return
+    }
+    report('no_satellite', 'is Throughline in front of this site?')
+    if (!options.consent) report('no_policy', 'nothing starts; set data-consent')
+    if (options.consent === 'implied' && !(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) stand('granted')
+  }
+
+  async function choose(choice: 'granted' | 'denied', endpoint = 'consent'): Promise<Consent> {
+    if (choice === 'denied') stand(choice)
+    else await looked
+    const answer = await ask<{ consent: Consent }>(endpoint, UNHURRIED, { choice })
+    if (!answer) report('not_kept', 'the choice counts on this page only')
+    const now = answer?.consent ?? choice
+    return stand(now, now === 'granted' && !identity ? await ask<Me>('me', time) : undefined)
+  }
+
+  async function change(kind: 'set' | 'set_once', mine: Properties): Promise<void> {
+    if (Object(mine) !== mine) return report('bad_properties', 'register() wants an object')
+    const who = await known
+    const { properties } = who
+    who.properties = kind === 'set' ? { ...properties, ...mine } : { ...mine, ...properties }
+    const answer = who.source !== 'provisional' && (await ask<Identity>('me', UNHURRIED, { [kind]: mine }))
+    if (answer) who.properties = answer.properties
+    else report('not_remembered', 'the properties count on this page only')
+    emit('properties', who.properties)
+  }
+
+  const looked = Promise.resolve().then(look)
+  return {
+    report,
+    ready(callback) {
+      if (callback) known.then((who) => call(callback as never, who))
+      return known
+    },
+    identity: () => identity,
+    consent: ((choice) => {
+      if (/^(granted|denied)$/.test(choice)) return choose(choice)
+      if (choice) report('bad_choice', 'consent() wants granted or denied')
+      return consent
+    }) as Throughline['consent'] & ((choice: 'granted' | 'denied') => unknown),
+    forget: () => choose('denied', 'forget'),
+    register: (properties) => change('set', properties),
+    registerOnce: (properties) => change('set_once', properties),
+    link(url) {
+      try {
+        const { href, origin } = new URL(url, location.href)
+        if (identity && identity.source !== 'provisional' && origin !== location.origin && sites.includes(origin))
+          return through(href)
+      } catch {
+        report('bad_url', 'link() wants a URL')
+      }
+      return url
+    },
+    on: (event, callback) => on(event, callback),
+  }
+}

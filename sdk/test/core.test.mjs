@@ -1,0 +1,214 @@
+// The core, in all three engines, against a real Throughline: one ID, one request, consent, a satellite that hangs, referrers.
+
+import assert from 'node:assert/strict'
+import { after, afterEach, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { company } from './support/company.mjs'
+import { browser } from './support/webdriver.mjs'
+
+const engines = (process.env.ENGINES ?? 'chromium firefox webkit').split(' ')
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+/** A library that notes what it is told, and tells the collector. */
+const NOTES = (collect) => `
+  window.seen = []
+  window.made = 0
+  const real = { track(...args) { seen.push(args); fetch('${collect}', { method: 'POST', body: JSON.stringify(args) }) } }
+  window.library = throughline.hold('test', () => { made = Date.now(); return real })
+  window.begun = Date.now()
+  throughline.on('error', (code) => (window.codes ??= []).push(code))
+`
+
+for (const engine of engines) {
+  describe(engine, () => {
+    let sites
+    let asking
+    let page
+    before(async () => {
+      ;[sites, asking, page] = await Promise.all([company(), company({ consent: 'required' }), browser(engine)])
+    })
+    afterEach(() => {
+      delete sites.faults['/_throughline/me']
+    })
+    after(async () => {
+      await Promise.all([sites?.end(), asking?.end(), page?.close()])
+    })
+
+    test(`X16 the stub's calls are answered, and both sites tell one ID (${engine})`, async () => {
+      const path = sites.page('one', `throughline.ready((who) => { window.who = who }); throughline.identity()`)
+      await page.open(sites.shop + path)
+      const first = await page.until('window.who')
+      assert.match(first.visitor, UUID)
+      assert.equal(first.source, 'broker')
+      await page.open(sites.learn + path)
+      const second = await page.until('window.who')
+      assert.equal(second.visitor, first.visitor)
+      assert.deepEqual(await page.run('return [throughline.consent(), throughline.identity().visitor]'), [
+        'granted',
+        first.visitor,
+      ])
+    })
+
+    test(`X16 one request at most, and none when the page carries it (${engine})`, async () => {
+      const asked = []
+      sites.requests.own = (method, path) => path === '/_throughline/me' && asked.push(method)
+      const code = `throughline.ready((who) => { window.who = who })`
+      await page.open(sites.shop + sites.page('asks', code))
+      const who = await page.until('window.who')
+      assert.equal(asked.length, 1)
+      const me = { visitor: who.visitor, source: 'broker', consent: 'granted', first_touch: null, properties: {}, record: 'none' }
+      const head = `<script type="application/json" id="throughline-me">${JSON.stringify(me)}</script>`
+      await page.open(sites.shop + sites.page('carries', code, { head }))
+      assert.equal((await page.until('window.who')).visitor, who.visitor)
+      assert.equal(asked.length, 1)
+      sites.requests.own = undefined
+    })
+
+    test(`X4 an own site is never the referrer, an outside one is (${engine})`, async () => {
+      const code = `throughline.ready(() => { window.referrer = document.referrer })`
+      const path = sites.page('referrer', code, { body: `<a href="${sites.learn}/referrer.html">on</a>` })
+      await page.open(sites.arriving(sites.shop + path))
+      await page.follow('a')
+      const outside = await page.until('window.referrer')
+      assert.equal(new URL(outside).origin, sites.news)
+      await page.follow('a')
+      await page.until(`location.origin === '${sites.learn}' && window.referrer !== undefined`)
+      const seen = await page.run('return document.referrer')
+      assert.ok(seen === '' || new URL(seen).origin === sites.news, seen)
+      await page.open(sites.shop + path)
+      assert.equal(
+        await page.until('window.referrer !== undefined && [window.referrer]').then(([referrer]) => referrer),
+        '',
+        'direct',
+      )
+      sites.page('as-it-is', code, { options: 'data-consent="implied" data-referrer="off"' })
+      await page.open(sites.shop + sites.page('to-as-it-is', '', { body: `<a href="${sites.learn}/as-it-is.html">on</a>` }))
+      await page.follow('a')
+      await page.until(`location.origin === '${sites.learn}' && window.referrer`)
+      assert.equal(new URL(await page.run('return document.referrer')).origin, sites.shop)
+    })
+
+    test(`X10 before ready nothing is sent (${engine})`, async () => {
+      sites.faults['/_throughline/me'] = 'hang'
+      const path = sites.page('held', `${NOTES(sites.collect('held'))} library.track('early')`, {
+        options: 'data-consent="implied" data-timeout="1500"',
+      })
+      await page.open(sites.shop + path)
+      await page.until('Date.now() - begun > 1200')
+      assert.deepEqual(await page.run('return [made, seen]'), [0, []])
+      assert.equal(sites.requests.filter(({ path }) => path === 'held').length, 0)
+      await page.until('seen.length === 1')
+    })
+
+    test(`X11 a hanging or failing satellite: the libraries start in time, provisional, with every event (${engine})`, async () => {
+      const path = sites.page('hangs', `${NOTES(sites.collect('hangs'))} library.track(1); library.track(2)`, {
+        options: 'data-consent="implied" data-timeout="600"',
+      })
+      await page.open(sites.shop + path)
+      let kept
+      for (const fault of ['hang', 500, 404]) {
+        sites.faults['/_throughline/me'] = fault
+        await page.open(sites.shop + path)
+        await page.until('seen.length === 2')
+        assert.deepEqual(await page.run('return seen'), [[1], [2]])
+        const who = await page.run('return throughline.identity()')
+        assert.equal(who.source, 'provisional')
+        assert.match(who.visitor, UUID)
+        kept ??= who.visitor
+        assert.equal(who.visitor, kept, 'it stays until there is a better one')
+        const took = await page.run('return made - begun')
+        assert.ok(took < 800, `${fault}: ${took} ms`)
+        assert.deepEqual(await page.run('return codes'), ['no_satellite', 'unknown_adapter'])
+      }
+      delete sites.faults['/_throughline/me']
+      await page.open(sites.shop + path)
+      await page.until('seen.length === 2')
+      assert.notEqual(await page.run('return throughline.identity().visitor'), kept)
+      assert.equal(await page.run('return localStorage.length'), 0)
+    })
+
+    test(`X11 nobody said whether visitors must be asked: nothing starts while the satellite is silent (${engine})`, async () => {
+      sites.faults['/_throughline/me'] = 500
+      const path = sites.page('unsaid', `${NOTES(sites.collect('unsaid'))} library.track(1)`, { options: '' })
+      await page.open(sites.shop + path)
+      await page.until('window.codes?.includes("no_policy")')
+      assert.deepEqual(await page.run('return [made, throughline.consent(), localStorage.length]'), [0, 'unknown', 0])
+      delete sites.faults['/_throughline/me']
+    })
+
+    test(`X11 sdk.js is blocked: the libraries start without it, and no event is lost (${engine})`, async () => {
+      for (const [consent, started] of [
+        ['implied', true],
+        ['required', false],
+      ]) {
+        const path = sites.page(`blocked-${consent}`, `${NOTES(sites.collect('blocked'))} library.track(1); library.track(2)`, {
+          options: `data-consent="${consent}" data-src="/_throughline/blocked.js"`,
+        })
+        await page.open(sites.shop + path)
+        await sleep(300)
+        assert.deepEqual(await page.run('return seen'), started ? [[1], [2]] : [], consent)
+        await page.run('library.track(3)')
+        assert.equal(await page.run('return seen.length'), started ? 3 : 0)
+      }
+    })
+
+    test(`X16 whatever a page passes in, nothing is thrown at it (${engine})`, async () => {
+      const path = sites.page(
+        'nonsense',
+        `window.codes = []; window.errors = []
+         addEventListener('error', (event) => errors.push(event.message))
+         addEventListener('unhandledrejection', (event) => errors.push(String(event.reason)))
+         throughline.on('error', (code) => codes.push(code))
+         throughline.hold('nothing', { track() { throw new Error('its own') } }).track()
+         throughline.hold('segment').track()
+         throughline.hold('mixpanel', () => { throw new Error('blocked') }).track()
+         throughline.hold('constructor', {}).a.b.c()
+         throughline.hold()
+         throughline.register('x'); throughline.registerOnce(null); throughline.consent('maybe'); throughline.ready(() => { throw new Error('page') })
+         throughline.ready(7); throughline.on('ready', 7); throughline.on(7)
+         throughline.ready(() => { for (const url of ['http://[', 'javascript:alert(1)', '', 'x', null, undefined, {}, '//evil.example']) throughline.link(url); window.done = true })`,
+      )
+      await page.open(sites.shop + path)
+      await page.until('window.done')
+      await sleep(200)
+      const [codes, errors, kept] = await page.run(
+        `return [codes.sort(), errors, ['javascript:alert(1)', 'mailto:a@b.example', '/p', 'https://evil.example/'].map((url) => throughline.link(url))]`,
+      )
+      assert.deepEqual(errors, [])
+      const expected = [
+        'bad_choice',
+        'bad_properties',
+        'bad_url',
+        'call_failed',
+        'callback_failed',
+        'library_failed',
+        'no_library',
+        'unknown_adapter',
+      ]
+      assert.deepEqual(codes, expected)
+      assert.deepEqual(kept, ['javascript:alert(1)', 'mailto:a@b.example', '/p', 'https://evil.example/'])
+    })
+
+    // The last, since cookies do not heed ports: the refusal reaches the other company's sites too.
+    test(`X12 no consent: nothing is sent or stored; given later, everything starts; withdrawn, nothing goes on (${engine})`, async () => {
+      const path = asking.page('asks', `${NOTES(asking.collect('asks'))} library.track(1)`, {
+        options: 'data-consent="required"',
+      })
+      await page.open(asking.shop + path)
+      await page.until('throughline.consent && throughline.queue === undefined')
+      await sleep(500)
+      assert.deepEqual(asking.requests, [])
+      assert.deepEqual(await page.run('return [made, document.cookie, localStorage.length, sessionStorage.length]'), [
+        0,
+        '',
+        0,
+        0,
+      ])
+      await page.run(`throughline.consent('granted')`)
+      await page.until('seen.length === 1')
+      assert.equal(await page.run('return throughline.consent()'), 'granted')
+      await page.run(`throughline.forget().then((now) => { window.after = now }); library.track(2)`)
+      assert.equal(await page.until('window.after'), 'denied')
+      assert.deepEqual(await page.run('return [seen, throughline.identity(), localStorage.length]'), [[[1]], null, 0])
+    })
+  })
+}

@@ -1,0 +1,210 @@
+// The other libraries: each tells the collector the one ID, on both sites, and another one without the SDK.
+
+import assert from 'node:assert/strict'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { company } from './support/company.mjs'
+import { browser } from './support/webdriver.mjs'
+
+let sites
+let page
+before(async () => {
+  sites = await company({
+    libraries: ['segment', 'mixpanel', 'posthog', 'rudder', 'snowplow', 'jitsu', 'analytics', 'plausible'],
+  })
+})
+after(() => sites?.end())
+beforeEach(async () => {
+  page = await browser()
+  sites.requests.length = 0
+})
+afterEach(() => page?.close())
+
+const visitor = () => page.until('throughline.identity && throughline.identity()?.visitor')
+
+/** How each is made and used; `hold` is the SDK's or none; `id` finds the ID in what was sent. */
+const LIBRARIES = {
+  posthog: {
+    load: 'posthog',
+    code: (hold, collect) => `window.it = ${hold('Vendor.posthog')}
+      it.init('token', { api_host: '${collect}', request_batching: false, opt_out_useragent_filter: true, disable_compression: true,
+        advanced_disable_flags: true, autocapture: true, capture_pageview: true, disable_session_recording: true, disable_external_dependency_loading: true })
+      it.capture('seen')`,
+    events: ({ body }) =>
+      [body]
+        .flat()
+        .filter((one) => one?.event)
+        .concat(body?.batch ?? []),
+    id: ({ properties }) => properties.distinct_id,
+  },
+  rudderstack: {
+    load: 'rudder',
+    code: (hold, collect) => `window.it = ${hold('new Vendor.rudder()')}
+      it.load('key', '${collect}', { getSourceConfig: () => ({ source: { id: 's', name: 's', writeKey: 'key', enabled: true, config: { statsCollection: {} }, destinations: [], workspaceId: 'w', dataplanes: {} }, updatedAt: '' }),
+        configUrl: '${collect}', pluginsSDKBaseURL: '${collect}', storage: { type: 'localStorage', encryption: { version: 'legacy' } } })
+      it.track('seen')`,
+    events: ({ body }) => (body?.anonymousId ? [body] : []),
+    id: ({ anonymousId }) => anonymousId,
+  },
+  snowplow: {
+    load: 'snowplow',
+    code: (hold, collect) => `window.it = ${hold('Vendor.snowplow')}
+      it.newTracker('t', '${collect}', { appId: 'a', bufferSize: 1 })
+      it.trackPageView()`,
+    events: ({ body }) => body?.data ?? [],
+    id: ({ duid }) => duid,
+  },
+  jitsu: {
+    load: 'jitsu',
+    code: (hold, collect) => `window.it = ${hold(`Vendor.jitsu({ host: '${collect}', writeKey: 'a:b' })`)}
+      it.track('seen')`,
+    events: ({ body }) => (body?.anonymousId ? [body] : []),
+    id: ({ anonymousId }) => anonymousId,
+  },
+  analytics: {
+    load: 'analytics',
+    code: (hold, collect) => `window.it = ${hold(`Vendor.analytics({ app: 'a', plugins: [{ name: 'p',
+        track: ({ payload }) => { fetch('${collect}', { method: 'POST', body: JSON.stringify(payload) }) } }] })`)}
+      it.track('seen')`,
+    events: ({ body }) => (body?.anonymousId ? [body] : []),
+    id: ({ anonymousId }) => anonymousId,
+  },
+  plausible: {
+    load: 'plausible',
+    code: (hold, collect) => `window.it = ${hold('Vendor.plausible')}
+      it.init({ domain: 'd', endpoint: '${collect}', captureOnLocalhost: true, autoCapturePageviews: true })`,
+    events: ({ body }) => (body?.n ? [body] : []),
+    id: ({ p }) => p?.visitor,
+  },
+  mixpanel: {
+    load: 'mixpanel',
+    code: (hold, collect) => `window.it = ${hold('Vendor.mixpanel')}
+      it.init('token', { api_host: '${collect}', batch_requests: false, track_pageview: true, persistence: 'localStorage', api_transport: 'XHR' })`,
+    events: ({ path, body }) => (path.includes('/track') ? [body].flat() : []),
+    id: ({ properties }) => properties.$device_id,
+  },
+  segment: {
+    load: 'segment',
+    code: (hold, collect) => `window.it = ${hold(`Vendor.segment.load({ writeKey: 'key',
+        cdnSettings: { integrations: { 'Segment.io': { apiKey: 'key', apiHost: '${collect.slice(7)}', protocol: 'http' } }, plan: {} } })`)}
+      it.track('seen')`,
+    events: ({ body }) => (body?.anonymousId ? [body] : []),
+    id: ({ anonymousId }) => anonymousId,
+  },
+}
+const RULES = { posthog: 'X6', mixpanel: 'X1', segment: 'X5' }
+
+for (const [name, { load, code, events, id }] of Object.entries(LIBRARIES)) {
+  const seen = async (from) => {
+    const found = () => sites.requests.filter((one) => one.from.startsWith(from)).flatMap(events)
+    for (let tries = 0; tries < 120 && !found().length; tries++) await sleep(50)
+    assert.ok(found().length, JSON.stringify(sites.requests).slice(0, 2000) + JSON.stringify(await page.log()))
+    return found()
+  }
+  const path = (held) => {
+    const hold = held ? (library) => `throughline.hold('${name}', () => ${library})` : (library) => library
+    return sites.page(`${name}-${held}`, code(hold, sites.collect(name)), { load: [load], stub: held })
+  }
+
+  test(`${RULES[name] ?? 'X8'} ${name}: the ID is in every event, on both sites (chromium)`, async () => {
+    await page.open(sites.shop + path(true))
+    const one = await visitor()
+    for (const event of await seen(sites.shop)) assert.equal(id(event), one, JSON.stringify(event))
+    await page.open(sites.learn + path(true))
+    await visitor()
+    for (const event of await seen(sites.learn)) {
+      assert.equal(id(event), one, JSON.stringify(event))
+      if (name === 'posthog') assert.deepEqual([event.properties.$device_id, event.properties.$is_identified], [one, false])
+    }
+  })
+
+  test(`${RULES[name] ?? 'X8'} control: ${name} without the SDK has another ID on each site (chromium)`, async () => {
+    await page.open(sites.shop + path(false))
+    const one = id((await seen(sites.shop))[0])
+    await page.open(sites.learn + path(false))
+    const other = id((await seen(sites.learn))[0])
+    if (name === 'plausible') assert.deepEqual([one, other], [undefined, undefined])
+    else assert.notEqual(one, other)
+  })
+}
+
+for (const [name, call] of [
+  ['posthog', 'capture'],
+  ['rudderstack', 'track'],
+  ['jitsu', 'track'],
+  ['analytics', 'track'],
+]) {
+  test(`${RULES[name] ?? 'X8'} ${name}: after a reset the ID is as before (chromium)`, async () => {
+    const { load, code, events, id } = LIBRARIES[name]
+    const made = code((library) => `throughline.hold('${name}', () => ${library})`, sites.collect(name))
+    await page.open(sites.shop + sites.page(`${name}-reset`, made, { load: [load] }))
+    const one = await visitor()
+    const found = () => sites.requests.flatMap(events)
+    for (let tries = 0; tries < 120 && !found().length; tries++) await sleep(50)
+    await page.run(`Promise.resolve(it.reset()).then(() => it.${call}('after'))`)
+    const after = () => found().find(({ event }) => event === 'after')
+    for (let tries = 0; tries < 120 && !after(); tries++) await sleep(50)
+    assert.equal(id(after()), one)
+  })
+}
+
+test('X2 PostHog: whoever is logged in stays logged in (chromium)', async () => {
+  const { load, code, events, id } = LIBRARIES.posthog
+  await page.open(
+    sites.shop +
+      sites.page('posthog-in', `${code((library) => library, sites.collect('posthog'))}; it.identify('u1')`, {
+        load: [load],
+        stub: false,
+      }),
+  )
+  await sleep(500)
+  sites.requests.length = 0
+  const made = code((library) => `throughline.hold('posthog', () => ${library})`, sites.collect('posthog'))
+  await page.open(sites.shop + sites.page('posthog-again', made, { load: [load] }))
+  await visitor()
+  const found = () => sites.requests.flatMap(events).filter(({ event }) => event === 'seen')
+  for (let tries = 0; tries < 120 && !found().length; tries++) await sleep(50)
+  assert.deepEqual(found().map(id), ['u1'])
+})
+
+test('X8 Matomo: its commands begin with the ID, in 16 digits (chromium)', async () => {
+  const made = `window._paq = throughline.hold('matomo', () => (window.commands = [])); _paq.push(['trackPageView']); _paq.push(['setSiteId', 1])`
+  await page.open(sites.shop + sites.page('matomo', made))
+  const id = (await visitor()).replaceAll('-', '').slice(0, 16)
+  await page.until('commands?.length === 3')
+  assert.deepEqual(await page.run('return commands'), [['setVisitorId', id], ['setSiteId', 1], ['trackPageView']])
+})
+
+test('X4 all at once, from outside over one site to the next: one ID in every event, and no own host for a referrer (chromium)', async () => {
+  const code = Object.entries(LIBRARIES).map(([name, { code }]) =>
+    code((library) => `throughline.hold('${name}', () => ${library})`, sites.collect(name)),
+  )
+  const load = Object.values(LIBRARIES).map(({ load }) => load)
+  const path = sites.page('all', code.join('\n'), { load, body: `<a href="${sites.learn}/all.html">on</a>` })
+  await page.open(sites.arriving(sites.shop + path))
+  await page.follow('a')
+  const one = await visitor()
+  for (const site of [sites.shop, sites.learn]) {
+    for (const [name, { events, id }] of Object.entries(LIBRARIES)) {
+      const found = () =>
+        sites.requests.filter(({ from, path }) => from.startsWith(site) && path.startsWith(name)).flatMap(events)
+      for (let tries = 0; tries < 120 && !found().length; tries++) await sleep(50)
+      assert.ok(found().length, `${name} on ${site}`)
+      for (const event of found()) {
+        assert.equal(id(event), one, `${name} on ${site}: ${JSON.stringify(event)}`)
+        const text = JSON.stringify(event)
+        const referrers = [...text.matchAll(/"(\$?[a-z_]*referr[a-z_]*|refr|r)":"([^"]*)"/gi)].map(([, , value]) => value)
+        const own = referrers.filter((value) => /(brand|shop|learn)\.localhost/.test(value))
+        assert.deepEqual(own, [], `${name} on ${site}: ${text}`)
+      }
+    }
+    if (site === sites.shop) {
+      await page.follow('a')
+      await page.until(`location.origin === '${sites.learn}'`)
+    }
+  }
+  const mixpanel = sites.requests.filter(({ from, path }) => from === sites.learn && path.startsWith('mixpanel/track'))
+  for (const { properties } of mixpanel.flatMap(({ body }) => body)) {
+    assert.equal(properties.$initial_referring_domain, new URL(sites.news).host)
+  }
+})
