@@ -10,7 +10,7 @@ use throughline::domain::breaker::Circuit;
 use throughline::domain::decision::{Decision, decide};
 use throughline::http::client_address::TrustedProxies;
 use throughline::http::cookies::CookieJar;
-use throughline::http::facts::{facts, is_early_data, is_same_origin, referrer_origin};
+use throughline::http::facts::{facts_beside, is_early_data, is_same_origin, referrer_origin};
 use throughline_fuzz::{NOW, key, site};
 
 fuzz_target!(|data: &[u8]| {
@@ -23,7 +23,9 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let site = site(key(Purpose::LocalCookie), key(Purpose::HopRequest));
-    let facts = facts(&Method::GET, "/p?x=1", &headers, &CookieJar::PRODUCTION, &site, NOW);
+    let jar = CookieJar::PRODUCTION;
+    let cookies = jar.read_id(&headers, &site.cookie_key, site.cookie_life, NOW);
+    let facts = facts_beside(cookies, &Method::GET, "/p?x=1", &headers, &jar);
     assert!(facts.cookies.state.identity.is_none(), "nobody made a MAC for this");
     if let Some(origin) = referrer_origin(&headers) {
         assert!(origin.contains("://"));

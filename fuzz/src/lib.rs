@@ -23,9 +23,13 @@ pub fn shop() -> Origin {
     Origin::parse("https://shop.example").unwrap()
 }
 
+fn secret() -> SiteSecret {
+    SiteSecret::generate(&CountingRandom::default()).unwrap()
+}
+
 /// The shop's key for `purpose`.
 pub fn key(purpose: Purpose) -> MacKey {
-    SiteSecret::generate(&CountingRandom::default()).unwrap().derive(purpose)
+    secret().derive(purpose)
 }
 
 /// The shop's rules, with these keys.
@@ -40,6 +44,7 @@ pub fn site(cookie_key: MacKey, hop_key: MacKey) -> Site {
         cookie_life: Duration::from_secs(395 * 86_400),
         cookie_key,
         hop_key,
+        api_key: secret().api_key(),
     }
 }
 
