@@ -81,13 +81,10 @@ export interface Adapter {
   /** Before the library is made: its storage may be written. */
   before?(context: Context): void
   /** The library is there and has sent nothing. What is returned takes its place. */
-  // biome-ignore lint/suspicious/noExplicitAny: each library is another's, and none is imported
   start?(library: any, context: Context): unknown
   /** Around each call: `next` makes it. */
-  // biome-ignore lint/suspicious/noExplicitAny: as above
   call?(call: Call, next: () => unknown, library: any, context: Context): unknown
   /** After a `reset`, which in most libraries makes a new ID. */
-  // biome-ignore lint/suspicious/noExplicitAny: as above
   reset?(library: any, context: Context): void
   /** Which held calls go first: a lower number. Equal ones keep their order. */
   rank?(call: Call): number
@@ -109,6 +106,5 @@ export interface Throughline {
 
 export interface Holding {
   /** Holds a library back until the visitor is known, and gives it the ID. Call what is returned in its place. */
-  // biome-ignore lint/suspicious/noExplicitAny: it has the library's own methods
   hold(name: string, library: unknown): any
 }
