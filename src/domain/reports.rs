@@ -53,7 +53,7 @@ pub enum Report {
         /// When.
         at: UnixSeconds,
     },
-    /// The visitor refused, or asked to be forgotten (rule C1).
+    /// The visitor refused, or asked to be forgotten (rule C1). It is believed from every site, whenever it was.
     Refusal {
         /// Who.
         visitor: VisitorId,
