@@ -30,12 +30,17 @@ pub(crate) fn company_with(setup: Setup) -> Company {
     company
 }
 
-/// A new browser that a site knows, by a hop, and its visitor ID.
+/// A new browser that a site knows, by a hop, and its visitor ID. A site that has just heard of the broker may not have its
+/// keys yet, and sends nobody there until it has.
 pub(crate) fn known_on(site: &str) -> (Browser, String) {
-    let mut browser = Browser::new();
-    browser.navigate(&format!("{site}/p.html"));
-    let visitor = browser.visitor(site).expect("an ID");
-    (browser, visitor)
+    let mut known = None;
+    until("the site sends visitors on a hop", || {
+        let mut browser = Browser::new();
+        browser.navigate(&format!("{site}/p.html"));
+        known = browser.visitor(site).map(|visitor| (browser, visitor));
+        known.is_some()
+    });
+    known.expect("it was waited for")
 }
 
 /// Follows a link on one site to another.
