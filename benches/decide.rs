@@ -24,6 +24,7 @@ use throughline::http::client_address::TrustedProxies;
 use throughline::http::cookies::CookieJar;
 use throughline::http::event::Log;
 use throughline::http::facts::facts;
+use throughline::store::rate_limit::{Rate, RateLimit};
 use throughline::store::revoked_ids::RevokedIds;
 use throughline::token::claims::{FlowSecret, TOKEN_LIFE_MAX, TokenId};
 use throughline::token::key::SigningKey;
@@ -89,6 +90,7 @@ fn decisions(criterion: &mut Criterion) {
         cookies: CookieJar::PRODUCTION,
         observer: Arc::new(Log),
         proxies: TrustedProxies(Vec::new()),
+        rates: RateLimit::new(Rate::default()),
         revoked: Arc::new(RevokedIds::default()),
     };
     let value = known().write(&site.cookie_key);

@@ -20,6 +20,7 @@ use throughline::domain::site::{Role, Site, SkipList};
 use throughline::domain::site_cookie::{Identity, SiteState, Source};
 use throughline::domain::url::PageUrl;
 use throughline::http::event::Log;
+use throughline::store::rate_limit::Rate;
 use throughline::token::claims::{FlowSecret, TOKEN_LIFE_MAX, TokenId};
 use throughline::token::key::{Seed, SigningKey};
 use throughline::token::keyset::{KeySet, TimedKey};
@@ -106,7 +107,7 @@ impl Company {
                 revocation_interval: Duration::from_secs(5),
             },
             replay: None,
-            limits: Limits { replay_entries: REPLAY_ENTRIES, workers: Some(1) },
+            limits: Limits { replay_entries: REPLAY_ENTRIES, client: Rate::default(), workers: Some(1) },
             log_level: tracing::Level::INFO,
         };
         Launch::new(config, Arc::new(Log)).expect("a configuration without a CA file launches")

@@ -13,6 +13,9 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use actix_web::rt::{spawn, time::sleep};
+use sd_notify::NotifyState;
+
+use super::reload::notify;
 
 /// How long answers say that the connection ends before it does.
 pub const GOODBYE: Duration = Duration::from_secs(2);
@@ -44,6 +47,7 @@ impl Ending {
         spawn(async move {
             received(&mut terminate).await;
             tracing::info!("SIGTERM: the end is near, and clients are told");
+            notify(&[NotifyState::Stopping]);
             near.store(true, Ordering::Relaxed);
             sleep(GOODBYE).await;
             handle.stop(true).await;

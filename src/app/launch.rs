@@ -11,25 +11,24 @@ use actix_web::http::StatusCode;
 use actix_web::rt::spawn;
 use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use arc_swap::ArcSwap;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sd_notify::NotifyState;
 
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::origin::Origin;
 use crate::base::random::SystemRandom;
-use crate::broker::Broker;
-use crate::config::{Config, KeySource, Listen, Profile, SharedReplay, TlsFiles};
+use crate::config::{Config, Listen, Profile, SharedReplay};
 use crate::domain::reports::Report;
 use crate::domain::siblings::Siblings;
 use crate::domain::site::Role;
+use crate::http::Env;
 use crate::http::client::Outbound;
 use crate::http::client_address::TrustedProxies;
-use crate::http::cookies::{CookieJar, SameSite};
+use crate::http::cookies::CookieJar;
 use crate::http::event::Observer;
-use crate::http::{Env, ServedSite};
+use crate::http::remote_records::ApiKeys;
 use crate::satellite::Satellite;
 use crate::satellite::watch::{Pace, catch_up};
-use crate::store::live_keys::LiveKeys;
+use crate::store::rate_limit::RateLimit;
 use crate::store::redis_replay::{RedisReplay, RedisSettings};
 use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
@@ -40,6 +39,9 @@ use crate::token::claims::REPLAY_SPAN;
 use super::middleware::Throughline;
 use super::node::Node;
 use super::recording::{Recording, Surroundings, Task, prepare};
+use super::reload::{Fixed, Reloading, Source, notify};
+use super::roles::{BrokerRecords, Sites};
+use super::tls::{Certificate, read_certificates, server_tls};
 
 /// A client that takes longer over its request's head is hung up on (rule A5).
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
@@ -80,6 +82,10 @@ pub struct Launch {
     pace: Pace,
     visitors: Option<Arc<dyn VisitorStore>>,
     tasks: Vec<Task>,
+    fixed: Fixed,
+    api_keys: Arc<ApiKeys>,
+    broker_records: Option<BrokerRecords>,
+    reload: Option<Source>,
 }
 
 impl Launch {
@@ -88,21 +94,11 @@ impl Launch {
     /// # Errors
     /// When a certificate authority in `ca_file` is none, or the system gives no thread.
     pub fn new(config: Config, observer: Arc<dyn Observer>) -> Result<Self, LaunchFailure> {
+        let fixed = Fixed::of(&config);
         let Config { profile, listen, primary, broker, served, registered, store, outbound, replay, limits, log_level: _ } =
             config;
-        let whoami = broker.is_some_and(|broker| broker.whoami);
-        let mut files = Vec::new();
-        let mut sites = Vec::new();
-        for crate::config::ServedSite { site, keys, files: folder } in served {
-            files.extend(folder.map(|folder| (site.origin.authority().to_owned(), folder)));
-            let keys = match keys {
-                KeySource::File(file, keys) => LiveKeys::following(file, keys),
-                KeySource::Fixed(keys) => LiveKeys::fixed(keys),
-            };
-            let same_site = if whoami && site.role == Role::Primary { SameSite::None } else { SameSite::Lax };
-            sites.push(Arc::new(ServedSite { site, keys, same_site }));
-        }
-        let primary_here = sites.iter().find(|served| served.site.role == Role::Primary).cloned();
+        let sites = Sites::new(broker, served, registered);
+        let api_keys = Arc::new(ArcSwap::from_pointee(sites.api_keys()));
         let pace = Pace {
             interval: outbound.probe_interval,
             timeout: outbound.probe_timeout,
@@ -117,18 +113,13 @@ impl Launch {
         let recording = match &store {
             Some(store) => {
                 let (siblings, revoked, clock) = (&siblings, &revoked, &clock);
-                let around = Surroundings { siblings, revoked, clock, primary: &primary, registered: &registered };
+                let around = Surroundings { siblings, revoked, clock, primary: &primary, registered: &sites.registered };
                 Recording::here(store, &around, &outbound)?
             }
-            None => Recording::there(&primary, &outbound, &sites),
+            None => Recording::there(&primary, &outbound, &api_keys),
         };
         let Recording { records, keeper, store: visitors, tasks } = recording;
-        let broker = match (broker, primary_here, &keeper, &store) {
-            (Some(broker), Some(primary), Some(keeper), Some(store)) => {
-                Some(Broker::new(primary, broker.whoami, registered, Arc::clone(keeper), store.hop_wait))
-            }
-            _ => None,
-        };
+        let broker_records = keeper.clone().zip(store).map(|(keeper, store)| BrokerRecords { keeper, hop_wait: store.hop_wait });
         let env = Env {
             clock,
             revoked,
@@ -136,9 +127,10 @@ impl Launch {
             cookies: if profile == Profile::Localhost { CookieJar::LOCALHOST } else { CookieJar::PRODUCTION },
             observer,
             proxies: TrustedProxies(listen.trusted_proxies.clone()),
+            rates: RateLimit::new(limits.client),
         };
         // The primary takes no tokens (rule B6): a node of the broker alone has nothing to remember.
-        let takes_tokens = sites.iter().any(|served| served.site.role == Role::Secondary);
+        let takes_tokens = sites.served.iter().any(|served| served.site.role == Role::Secondary);
         let replay = match replay.filter(|_| takes_tokens) {
             Some(shared) => shared_replay(shared, ca_file.as_deref())?,
             None => Replay::here(limits.replay_entries),
@@ -150,8 +142,17 @@ impl Launch {
             }
             satellite.outbox.put(&site, report);
         }
-        let node = Arc::new(Node::new(env, satellite, broker, sites));
-        Ok(Self { visitors, tasks, node, files, listen, workers: limits.workers, outbound, pace })
+        let files = sites.files.clone();
+        let node = Arc::new(Node::new(env, satellite, sites.roles(broker_records.as_ref())));
+        let workers = limits.workers;
+        let reload = None;
+        Ok(Self { visitors, tasks, node, files, listen, workers, outbound, pace, fixed, api_keys, broker_records, reload })
+    }
+
+    /// SIGHUP will be a reload, from `source`. Without this, it ends the process.
+    #[must_use]
+    pub fn reloading(self, source: Source) -> Self {
+        Self { reload: Some(source), ..self }
     }
 
     /// Serves until a signal ends it: SIGTERM drops no request, SIGINT does not wait. `pages` adds what
@@ -164,7 +165,8 @@ impl Launch {
         pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
         ready: impl FnOnce(&[SocketAddr]),
     ) -> Result<(), LaunchFailure> {
-        let Self { node, files: _, listen, workers, outbound, pace, visitors, tasks } = self;
+        let Self { node, files: _, listen, workers, outbound, pace, visitors, tasks, .. } = self;
+        let Self { fixed, api_keys, broker_records, reload, .. } = self;
         if let Some(visitors) = &visitors {
             prepare(&**visitors).await?;
         }
@@ -184,7 +186,8 @@ impl Launch {
         if let Some(workers) = workers {
             server = server.workers(workers);
         }
-        let tls = listen.tls.as_ref().map(server_tls).transpose()?;
+        let certificate = listen.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
+        let tls = certificate.clone().map(server_tls).transpose()?;
         for address in &listen.addresses {
             let bound = match &tls {
                 Some(tls) => server.bind_rustls_0_23(address, tls.clone()),
@@ -197,8 +200,14 @@ impl Launch {
         node.ending
             .follow_signals(&running.handle())
             .map_err(|error| LaunchFailure(format!("cannot wait for signals: {error}")))?;
+        if let Some(source) = reload {
+            Reloading { source, fixed, node: Arc::clone(&node), records: broker_records, api_keys, certificate }
+                .follow_signals()
+                .map_err(|error| LaunchFailure(format!("cannot wait for signals: {error}")))?;
+        }
         node.spawn_watches(&outbound, pace);
         ready(&addresses);
+        notify(&[NotifyState::Ready]);
         running.await.map_err(|error| LaunchFailure(format!("the server ended: {error}")))?;
         node.finish_writing().await;
         Ok(())
@@ -238,23 +247,6 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> LaunchFailure {
         _ => "choose another address",
     };
     LaunchFailure(format!("cannot listen on {address} ({error}): {advice}"))
-}
-
-fn server_tls(files: &TlsFiles) -> Result<rustls::ServerConfig, LaunchFailure> {
-    let chain = read_certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| LaunchFailure(format!("{}: no private key in PEM ({error})", files.key.display())))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-    config.map_err(|error| LaunchFailure(format!("{}: cannot be used ({error})", files.certificate.display())))
-}
-
-fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
-    let failed =
-        |error: rustls::pki_types::pem::Error| LaunchFailure(format!("{}: no certificates in PEM ({error})", file.display()));
-    CertificateDer::pem_file_iter(file).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
 }
 
 /// Serves each host's folder of static pages; a host that is none of the served sites gets 421 (RFC 9110 section 15.5.20),

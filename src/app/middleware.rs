@@ -103,7 +103,8 @@ impl<S> Wrapped<S> {
         B: 'static,
     {
         strip(request.headers_mut());
-        let Some(served) = self.node.site(request.head()) else { return Way::page(self.service.call(request)) };
+        let roles = self.node.roles();
+        let Some(served) = roles.site(request.head()) else { return Way::page(self.service.call(request)) };
         let method = request.method();
         match self.node.endpoint(served.site.role, method, request.path()) {
             Some(Endpoint::Get(endpoint)) => match self.node.get(endpoint, served, request.request()) {

@@ -6,3 +6,6 @@ pub mod launch;
 pub mod middleware;
 pub mod node;
 pub mod recording;
+pub mod reload;
+pub mod roles;
+mod tls;

@@ -1,6 +1,5 @@
 //! A node: what one process is, in whichever roles.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +7,10 @@ use std::time::Duration;
 use actix_web::dev::RequestHead;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
+use arc_swap::{ArcSwap, Guard};
 
-use crate::broker::{Broker, api};
+use crate::broker::api;
+use crate::domain::arrival::TOO_MANY;
 use crate::domain::contract::{BODY_LENGTH_MAX, PREFIX, PROPERTY_CHANGE_LENGTH_MAX, path};
 use crate::domain::documents::{Health, StoreHealth};
 use crate::domain::site::Role;
@@ -25,6 +26,8 @@ use crate::store::record_writer::WriterState;
 use crate::token::keyset::JWKS_MAX_AGE;
 
 use super::ending::Ending;
+use super::reload::Reloads;
+use super::roles::Roles;
 
 /// How often a changed key file is noticed.
 const KEY_FILE_INTERVAL: Duration = Duration::from_secs(5);
@@ -32,17 +35,19 @@ const KEY_FILE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a process that ends waits for its last writes and reports.
 const WRITING_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// What one process is: the sites that it serves, and the broker, if the primary is among them.
+/// What one process is: the sites that it serves, and the broker, if the primary is among them. A reload replaces those, and
+/// nothing else.
 pub struct Node {
     /// Time, randomness, cookies, observers, proxies.
     pub env: Env,
     /// The satellite's memory.
     pub satellite: Arc<Satellite>,
-    /// The broker, where the primary is served here.
-    pub broker: Option<Broker>,
     /// Whether its server is about to end.
     pub ending: Ending,
-    sites: HashMap<String, Arc<ServedSite>>,
+    /// How often it was told anew what it is there for.
+    pub reloads: Reloads,
+    is_broker: bool,
+    roles: ArcSwap<Roles>,
 }
 
 /// An endpoint of ours.
@@ -102,27 +107,48 @@ const NOT_FOUND: Refusal =
 const WRONG_METHOD: Refusal =
     Refusal { status: 405, code: "wrong_method", advice: "This address is asked with another method; see Allow." };
 
+const TOO_MANY_REQUESTS: Refusal = Refusal {
+    status: 429,
+    code: TOO_MANY,
+    advice: "This client asks too often; the limits are client_per_second and client_burst.",
+};
+
+fn too_many() -> HttpResponse {
+    let mut answer = TOO_MANY_REQUESTS.json();
+    answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    answer
+}
+
 impl Node {
-    /// Joins the parts. `sites` are all that this process serves, the primary among them if it is the broker.
+    /// Joins the parts.
     #[must_use]
-    pub fn new(env: Env, satellite: Satellite, broker: Option<Broker>, sites: impl IntoIterator<Item = Arc<ServedSite>>) -> Self {
-        let sites = sites.into_iter().map(|served| (served.site.origin.authority().to_owned(), served)).collect();
-        Self { env, satellite: Arc::new(satellite), broker, ending: Ending::default(), sites }
+    pub fn new(env: Env, satellite: Satellite, roles: Roles) -> Self {
+        let is_broker = roles.broker.is_some();
+        let roles = ArcSwap::from_pointee(roles);
+        Self { env, satellite: Arc::new(satellite), ending: Ending::default(), reloads: Reloads::default(), is_broker, roles }
     }
 
-    /// The site that a request is for, by its `Host` (HTTP/1.1) or its authority (HTTP/2).
+    /// What it is there for just now.
     #[must_use]
-    pub fn site(&self, head: &RequestHead) -> Option<&Arc<ServedSite>> {
-        let host = match head.headers.get(header::HOST) {
-            Some(host) => host.to_str().ok()?,
-            None => head.uri.authority()?.as_str(),
-        };
-        self.sites.get(host).or_else(|| self.sites.get(&host.to_ascii_lowercase()))
+    pub fn roles(&self) -> Guard<Arc<Roles>> {
+        self.roles.load()
+    }
+
+    /// From the next request on, it is there for this.
+    pub fn assume(&self, roles: Roles) {
+        self.roles.store(Arc::new(roles));
+    }
+
+    /// The site that a request is for.
+    #[must_use]
+    pub fn site(&self, head: &RequestHead) -> Option<Arc<ServedSite>> {
+        self.roles().site(head).cloned()
     }
 
     /// The sites that this process serves.
-    pub fn sites(&self) -> impl Iterator<Item = &Arc<ServedSite>> {
-        self.sites.values()
+    #[must_use]
+    pub fn sites(&self) -> Vec<Arc<ServedSite>> {
+        self.roles().sites().cloned().collect()
     }
 
     /// Which endpoint of ours a request to a site of `role` is for; `None` for a page.
@@ -133,7 +159,7 @@ impl Node {
         if !path.starts_with(PREFIX) && path != path::METADATA {
             return None;
         }
-        let is_broker = role == Role::Primary && self.broker.is_some();
+        let is_broker = role == Role::Primary && self.is_broker;
         let get = |endpoint| match *method {
             Method::GET | Method::HEAD => Endpoint::Get(endpoint),
             _ => Endpoint::WrongMethod("GET, HEAD"),
@@ -169,7 +195,11 @@ impl Node {
     /// Answers an endpoint that needs no body.
     #[must_use]
     pub fn get(&self, endpoint: GetEndpoint, served: &ServedSite, request: &HttpRequest) -> Answer {
-        let answer = match (endpoint, &self.broker) {
+        if matches!(endpoint, GetEndpoint::Whoami | GetEndpoint::BeginExchange) && !self.env.may(request.head()) {
+            return Answer::Now(too_many());
+        }
+        let roles = self.roles();
+        let answer = match (endpoint, &roles.broker) {
             (GetEndpoint::Hop, Some(broker)) => return crate::broker::hop::hop(broker, &self.env, request),
             (GetEndpoint::Me, _) => return me::me(&self.satellite, &self.env, served, request),
             (GetEndpoint::Whoami, Some(broker)) => crate::broker::whoami::whoami(broker, &self.env, request),
@@ -189,6 +219,9 @@ impl Node {
 
     /// Answers an endpoint whose body has been read.
     pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &web::Bytes) -> HttpResponse {
+        if !self.env.may(head) {
+            return too_many();
+        }
         match endpoint {
             PostEndpoint::Exchange => exchange::exchange(&self.satellite, &self.env, served, &head.headers, body).await,
             PostEndpoint::Consent => choice::consent(&self.satellite, &self.env, served, &head.headers, body).await,
@@ -200,12 +233,13 @@ impl Node {
     /// Whether a request to the API comes from a site that the broker knows.
     #[must_use]
     pub fn may_ask(&self, asked: &api::Asked) -> bool {
-        self.broker.as_ref().is_some_and(|broker| broker.may_ask(asked))
+        self.roles().broker.as_ref().is_some_and(|broker| broker.may_ask(asked))
     }
 
     /// Answers the server-to-server API.
     pub async fn api(&self, asked: api::Asked, body: web::Bytes) -> HttpResponse {
-        match &self.broker {
+        // Held while it is answered, whatever is reloaded meanwhile.
+        match &self.roles.load_full().broker {
             Some(broker) => api::api(broker, asked, body).await,
             None => NOT_FOUND.json(),
         }
@@ -238,11 +272,14 @@ impl Node {
     fn health(&self, served: &ServedSite) -> HttpResponse {
         let can_sign = served.keys.load().signing_key(self.env.clock.now()).is_some();
         let broker = (served.site.role == Role::Secondary).then(|| self.satellite.breaker.circuit().as_str().to_owned());
-        let (status, word) =
-            if can_sign { (StatusCode::OK, Health::OK) } else { (StatusCode::SERVICE_UNAVAILABLE, Health::UNABLE) };
+        let (status, word) = match (self.ending.is_near(), can_sign) {
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, Health::LEAVING),
+            (false, false) => (StatusCode::SERVICE_UNAVAILABLE, Health::UNABLE),
+            (false, true) => (StatusCode::OK, Health::OK),
+        };
         let is_broker = served.site.role == Role::Primary;
-        let store = self.broker.as_ref().filter(|_| is_broker).map(|broker| {
-            let WriterState { is_down, waiting, lost, written: _ } = broker.keeper.writer().state();
+        let store = self.satellite.keeper.as_ref().filter(|_| is_broker).map(|keeper| {
+            let WriterState { is_down, waiting, lost, written: _ } = keeper.writer().state();
             StoreHealth { status: if is_down { StoreHealth::DOWN } else { Health::OK }.into(), waiting, lost }
         });
         json(status, &Health { status: word.into(), broker, store }, None)
@@ -256,10 +293,11 @@ impl Node {
         let (satellite, to) = (Arc::clone(&self.satellite), outbound.clone());
         supervise("health", move || watch_health(Arc::clone(&satellite), to.clone(), pace));
         let clock = Arc::clone(&self.env.clock);
-        let served: Vec<_> = self.sites().map(|served| served.site.origin.clone()).collect();
-        let (satellite, to) = (Arc::clone(&self.satellite), outbound.clone());
+        let (node, satellite, to) = (Arc::clone(self), Arc::clone(&self.satellite), outbound.clone());
         supervise("siblings", move || {
-            watch_siblings(Arc::clone(&satellite), served.clone(), to.clone(), Arc::clone(&clock), pace)
+            let node = Arc::clone(&node);
+            let served = move || node.sites().iter().map(|served| served.site.origin.clone()).collect();
+            watch_siblings(Arc::clone(&satellite), served, to.clone(), Arc::clone(&clock), pace)
         });
         let node = Arc::clone(self);
         supervise("key files", move || watch_key_files(Arc::clone(&node)));
@@ -273,7 +311,7 @@ impl Node {
     pub async fn finish_writing(&self) {
         let begun = self.env.clock.uptime();
         let left = || {
-            let writes = self.broker.as_ref().map_or(0, |broker| broker.keeper.writer().state().waiting);
+            let writes = self.satellite.keeper.as_ref().map_or(0, |keeper| keeper.writer().state().waiting);
             (writes, self.satellite.outbox.len())
         };
         while left() != (0, 0) && self.env.clock.uptime().saturating_sub(begun) < WRITING_TIME_MAX {

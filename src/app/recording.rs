@@ -1,6 +1,5 @@
 //! The visitor records, joined: on a broker node from the store up, elsewhere through the broker's API.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +10,8 @@ use crate::base::clock::Clock;
 use crate::base::origin::Origin;
 use crate::config::{RegisteredSite, StoreConfig, StorePlace};
 use crate::domain::siblings::Siblings;
-use crate::http::ServedSite;
 use crate::http::client::Outbound;
-use crate::http::remote_records::RemoteRecords;
+use crate::http::remote_records::{ApiKeys, RemoteRecords};
 use crate::store::record_keeper::Keeper;
 use crate::store::record_writer::RecordWriter;
 use crate::store::records::Records;
@@ -67,9 +65,8 @@ impl Recording {
     }
 
     /// Asks the broker at `primary`.
-    pub(super) fn there(primary: &Origin, outbound: &Outbound, sites: &[Arc<ServedSite>]) -> Self {
-        let keys = sites.iter().map(|served| (served.site.origin.to_string(), served.site.api_key.clone()));
-        let (records, errands) = RemoteRecords::new(primary.clone(), outbound.clone(), keys.collect::<HashMap<_, _>>());
+    pub(super) fn there(primary: &Origin, outbound: &Outbound, keys: &Arc<ApiKeys>) -> Self {
+        let (records, errands) = RemoteRecords::new(primary.clone(), outbound.clone(), Arc::clone(keys));
         Self { records: Arc::new(records), keeper: None, store: None, tasks: vec![Box::new(|| Box::pin(errands.run()))] }
     }
 }

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
+use crate::domain::arrival::TOO_MANY;
 use crate::domain::consent::Choice;
 use crate::domain::decision::Reason;
 use crate::domain::hop_request::{self, Endpoint, HopRequest, way_back};
@@ -77,6 +78,10 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
         }
     }
     let refused_by_browser = facts.gpc && primary.honour_gpc;
+    if !env.may(request.head()) {
+        tell(broker, env, TOO_MANY, None);
+        return redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), None).into();
+    }
     match take(broker, env, site, query, facts.cookies.state, refused_by_browser, now) {
         Ok(Answered { asked, identity, token, cookie, code }) => {
             tell(broker, env, code, Some(asked.flow));

@@ -22,6 +22,7 @@ use crate::config::{
 use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::COOKIE_DAYS_DEFAULT;
 use crate::domain::site::{RegisteredSite, Role, Site, SkipList};
+use crate::store::rate_limit::Rate;
 use crate::token::key::{Seed, SigningKey};
 use crate::token::keyset::{KeySet, TimedKey};
 
@@ -63,7 +64,7 @@ enum Part {
 /// # Errors
 /// When it cannot start.
 pub fn run(args: &DemoArgs, clock: &dyn Clock, out: &mut dyn Write) -> Result<(), Failure> {
-    log_to_stderr(tracing::Level::WARN);
+    let _ = log_to_stderr(tracing::Level::WARN);
     let cast = Cast::new(args.port, args.broker_port.unwrap_or(args.port)).map_err(Failure::fault)?;
     let config = config(args, &cast, clock.now())?;
     let trail = Arc::new(Trail::new());
@@ -129,7 +130,7 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
             revocation_interval: Duration::from_secs(1),
         },
         replay: None,
-        limits: Limits { replay_entries: 100_000, workers: None },
+        limits: Limits { replay_entries: 100_000, client: Rate::default(), workers: None },
         log_level: tracing::Level::INFO,
     })
 }

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::base::clock::SystemClock;
@@ -58,7 +59,7 @@ pub fn run(args: &Args) -> ExitCode {
     let out = &mut std::io::stdout();
     let outcome = match &args.command {
         Command::Demo(args) => demo::run(args, &clock, out),
-        Command::Serve(args) => serve::run(args, &env),
+        Command::Serve(args) => serve::run(args, env),
         Command::Init(args) => init::run(args, &clock, &random, out),
         Command::Check(args) => check::run(args, &clock, &env, out),
         Command::Keys(args) => keys::run(args, &clock, &random, &env, out, &mut std::io::stderr()),
@@ -82,9 +83,12 @@ fn asker() -> Option<Box<dyn BufRead>> {
 
 /// Logs to standard error, one line an event, with what clients wrote escaped (rule A7). The level is for our own events:
 /// at a low one, the libraries would write whole requests, with tokens and cookies in them (rule R8).
-fn log_to_stderr(level: tracing::Level) {
+/// What is given back changes the level.
+fn log_to_stderr(level: tracing::Level) -> impl Fn(tracing::Level) + Send {
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let ours = Targets::new().with_default(tracing::Level::WARN).with_target(env!("CARGO_CRATE_NAME"), level);
+    let ours = |level| Targets::new().with_default(tracing::Level::WARN).with_target(env!("CARGO_CRATE_NAME"), level);
+    let (filter, handle) = reload::Layer::new(ours(level));
     let lines = tracing_subscriber::fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr);
-    let _ = tracing_subscriber::registry().with(lines).with(ours).try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
+    move |level| drop(handle.reload(ours(level)))
 }

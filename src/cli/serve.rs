@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::app::launch::{Launch, static_pages};
+use crate::app::reload::{ReadConfig, Source};
 use crate::config::Config;
 use crate::http::event::Log;
 
@@ -17,14 +18,16 @@ pub struct ServeArgs {
     config: PathBuf,
 }
 
-/// Serves until a signal ends it. `env` looks up an environment variable.
+/// Serves until a signal ends it; SIGHUP is a reload. `env` looks up an environment variable.
 ///
 /// # Errors
 /// With every mistake in the configuration, or why it cannot start.
-pub fn run(args: &ServeArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure> {
-    let config = Config::load(&args.config, env)?;
-    log_to_stderr(config.log_level);
-    let launch = Launch::new(config, Arc::new(Log)).map_err(Failure::mistake)?;
+pub fn run(args: &ServeArgs, env: fn(&str) -> Option<String>) -> Result<(), Failure> {
+    let path = args.config.clone();
+    let read: ReadConfig = Arc::new(move || Config::load(&path, &env));
+    let config = read()?;
+    let set_log_level = Box::new(log_to_stderr(config.log_level));
+    let launch = Launch::new(config, Arc::new(Log)).map_err(Failure::mistake)?.reloading(Source { read, set_log_level });
     let (node, files) = (Arc::clone(&launch.node), launch.files.clone());
     let pages = move |app: &mut actix_web::web::ServiceConfig| static_pages(&node, &files, app);
     let ready = |addresses: &[std::net::SocketAddr]| tracing::info!(?addresses, "listening");

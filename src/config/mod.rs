@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 use crate::base::origin::Origin;
 pub use crate::domain::site::RegisteredSite;
 use crate::domain::site::Site;
+use crate::store::rate_limit::Rate;
 use crate::token::keyset::KeySet;
 
 use self::files::Files;
@@ -100,7 +101,7 @@ pub struct Config {
 }
 
 /// What the process listens on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listen {
     /// The addresses, at least one.
     pub addresses: Vec<SocketAddr>,
@@ -111,7 +112,7 @@ pub struct Listen {
 }
 
 /// Two PEM files. They exist; their content has not been looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificate and its chain.
     pub certificate: PathBuf,
@@ -157,7 +158,7 @@ impl KeySource {
 }
 
 /// How the process reaches others.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outbound {
     /// A PEM file of certificate authorities to trust besides Mozilla's.
     pub ca_file: Option<PathBuf>,
@@ -174,7 +175,7 @@ pub struct Outbound {
 }
 
 /// The Redis or Valkey that many nodes share as their replay memory. Nothing has been connected to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SharedReplay {
     /// Its address as a URL without credentials; of a cluster, those of some nodes. At least one.
     pub nodes: Vec<String>,
@@ -193,6 +194,8 @@ pub struct SharedReplay {
 pub struct Limits {
     /// How many used tokens it remembers, where it remembers them itself (rule T7).
     pub replay_entries: usize,
+    /// How often one client may do what costs something.
+    pub client: Rate,
     /// Threads that serve requests; the machine's own number without.
     pub workers: Option<usize>,
 }

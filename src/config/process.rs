@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use tracing::Level;
 
 use crate::base::origin::Origin;
+use crate::store::rate_limit::Rate;
 
 use super::files::Files;
 use super::reader::{Placed, Table};
@@ -83,8 +84,12 @@ pub(super) fn limits(mut table: Table<'_, '_>) -> Limits {
     let count = |number: u64| usize::try_from(number).ok();
     let replay_entries = table.number("replay_entries", 1000..=100_000_000).and_then(count).unwrap_or(REPLAY_ENTRIES_DEFAULT);
     let workers = table.number("workers", 1..=1024).and_then(count);
+    let usual = Rate::default();
+    let mut rate =
+        |key, default| table.number(key, 0..=1_000_000).and_then(|number| u32::try_from(number).ok()).unwrap_or(default);
+    let client = Rate { per_second: rate("client_per_second", usual.per_second), burst: rate("client_burst", usual.burst) };
     table.finish();
-    Limits { replay_entries, workers }
+    Limits { replay_entries, client, workers }
 }
 
 pub(super) fn log_level(mut table: Table<'_, '_>) -> Level {

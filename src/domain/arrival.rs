@@ -10,6 +10,9 @@ use crate::token::verify::{TokenRefusal, VerifiedToken};
 
 use super::site_cookie::{Identity, SiteState, Source};
 
+/// The code of whatever a client did too often.
+pub const TOO_MANY: &str = "too_many";
+
 /// Why a token changes nothing. The page is served all the same (rule R3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -31,6 +34,8 @@ pub enum Refusal {
     Replayed,
     /// Nobody can tell whether it was: the replay memory is full, or cannot be reached (rule T7).
     ReplayUnknown,
+    /// The client brings too many tokens; this one was not looked at.
+    TooMany,
 }
 
 impl Refusal {
@@ -47,6 +52,7 @@ impl Refusal {
             Self::WrongReferrer => "wrong_referrer",
             Self::Replayed => "replayed",
             Self::ReplayUnknown => "replay_unknown",
+            Self::TooMany => TOO_MANY,
         }
     }
 }

@@ -63,4 +63,6 @@ impl Health {
     pub const OK: &'static str = "ok";
     /// The bad one.
     pub const UNABLE: &'static str = "unable";
+    /// Its process is about to end: whoever balances load sends others elsewhere, while requests are still answered.
+    pub const LEAVING: &'static str = "leaving";
 }

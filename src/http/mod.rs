@@ -11,6 +11,7 @@ pub mod visitor;
 
 use std::sync::Arc;
 
+use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderMap;
 
 use crate::base::clock::{Clock, UnixSeconds};
@@ -18,6 +19,7 @@ use crate::base::random::Random;
 use crate::domain::site::Site;
 use crate::domain::site_cookie::{Reading, SiteState};
 use crate::store::live_keys::LiveKeys;
+use crate::store::rate_limit::RateLimit;
 use crate::store::revoked_ids::RevokedIds;
 
 /// What every endpoint is given.
@@ -32,6 +34,8 @@ pub struct Env {
     pub observer: Arc<dyn event::Observer>,
     /// Whose word on a client's address counts.
     pub proxies: client_address::TrustedProxies,
+    /// How often one client may do what costs something.
+    pub rates: RateLimit,
     /// IDs that count no more.
     pub revoked: Arc<RevokedIds>,
 }
@@ -46,6 +50,13 @@ impl Env {
             Some(identity) if self.revoked.contains(identity.visitor) => (Reading { state: SiteState::DENIED, ..reading }, true),
             _ => (reading, false),
         }
+    }
+
+    /// Whether the client that sent a request may do, just now, what costs something.
+    #[must_use]
+    pub fn may(&self, head: &RequestHead) -> bool {
+        let client = self.proxies.client(head.peer_addr.map(|address| address.ip()), &head.headers);
+        self.rates.allows(client, self.clock.uptime())
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use awc::http::Method;
 use serde::Deserialize;
@@ -32,9 +33,12 @@ const ASKING_MAX: usize = 256;
 /// How long the broker may take over one.
 const ASK_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// What each site of this process shows to the broker, by its origin.
+pub type ApiKeys = ArcSwap<HashMap<String, ApiKey>>;
+
 /// The records, as the sites of this process may see them.
 pub struct RemoteRecords {
-    keys: HashMap<String, ApiKey>,
+    keys: Arc<ApiKeys>,
     queue: mpsc::Sender<Sent>,
 }
 
@@ -46,7 +50,7 @@ struct Sent {
 impl RemoteRecords {
     /// The records of the broker at `primary`, for the sites with these keys, and the work that has to be done for that.
     #[must_use]
-    pub fn new(primary: Origin, outbound: Outbound, keys: HashMap<String, ApiKey>) -> (Self, Errands) {
+    pub fn new(primary: Origin, outbound: Outbound, keys: Arc<ApiKeys>) -> (Self, Errands) {
         let (queue, waiting) = mpsc::channel(ASKING_MAX);
         (Self { keys, queue }, Errands { primary, outbound, waiting })
     }
@@ -63,7 +67,7 @@ impl RemoteRecords {
     }
 
     fn key(&self, site: &Origin) -> Result<ApiKey, Unavailable> {
-        self.keys.get(site.as_str()).cloned().ok_or_else(|| Unavailable("the site is not served here".into()))
+        self.keys.load().get(site.as_str()).cloned().ok_or_else(|| Unavailable("the site is not served here".into()))
     }
 }
 
@@ -149,7 +153,8 @@ impl Records for RemoteRecords {
     async fn revocations(&self, cursor: Cursor) -> Result<Revocations, Unavailable> {
         // They are the same for all sites: one whose key the broker does not know must not cost the others their list.
         let mut problem = Unavailable("no site is served here".into());
-        for key in self.keys.values().cloned() {
+        let keys = self.keys.load_full();
+        for key in keys.values().cloned() {
             let path = format!("{}?after={cursor}", path::API_REVOCATIONS);
             match self.ask(Ask { method: Method::GET, path, key, if_match: None, body: String::new() }).await? {
                 (200, body) => return read(&body),

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::origin::Origin;
 use crate::base::random::random_bytes;
+use crate::domain::arrival::TOO_MANY;
 use crate::domain::decision::Facts;
 use crate::domain::hop_request::decode;
 use crate::domain::link_url::LinkUrl;
@@ -64,6 +65,9 @@ fn token_for(
     }
     let facts: Facts<'_> = facts(request.method(), "/", request.headers(), env, &served.site, now);
     facts.page_navigation(served.site.legacy_browsers).map_err(|reason| reason.code())?;
+    if !env.may(request.head()) {
+        return Err(TOO_MANY);
+    }
     if facts.standing(&served.site).basis().is_none() {
         return Err("no_consent");
     }

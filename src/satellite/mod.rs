@@ -59,6 +59,8 @@ pub struct Satellite {
     pub refusals: Option<Arc<RefusalFile>>,
     /// Wakes the watch when a token names a key that nobody knows (rule K2).
     pub unknown_key: Notify,
+    /// Wakes the watch when this process serves other sites than before.
+    pub sites_changed: Notify,
 }
 
 impl Satellite {
@@ -84,6 +86,7 @@ impl Satellite {
             outbox: Outbox::new(REPORTS_WAITING_MAX),
             refusals: refusals.map(Arc::new),
             unknown_key: Notify::new(),
+            sites_changed: Notify::new(),
         }
     }
 }

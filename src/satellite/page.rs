@@ -180,6 +180,7 @@ impl Request<'_> {
             Parameter::Once(token) if !token.is_empty() && is_early_data(&self.head.headers) => {
                 return Decided::Now(Page::Answer(TOO_EARLY.page()));
             }
+            Parameter::Once(token) if !token.is_empty() && !self.env.may(self.head) => Err(ArrivalRefusal::TooMany),
             Parameter::Once(token) => {
                 check(self.satellite, self.env, self.served, &self.head.headers, token, state, self.standing)
             }

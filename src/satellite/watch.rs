@@ -70,10 +70,10 @@ async fn probe(client: &Client, broker: &Origin) -> Result<(), String> {
 }
 
 /// Keeps the sites and keys up to date: when the broker first answers, every [`JWKS_MAX_AGE`], and when a token names an
-/// unknown key. A fetch that fails changes nothing. `served` are the sites of this process. It never ends.
+/// unknown key. A fetch that fails changes nothing. `served` tells the sites of this process. It never ends.
 pub async fn watch_siblings(
     satellite: Arc<Satellite>,
-    served: Vec<Origin>,
+    served: impl Fn() -> Vec<Origin>,
     outbound: Outbound,
     clock: Arc<dyn Clock>,
     pace: Pace,
@@ -84,7 +84,7 @@ pub async fn watch_siblings(
         let wait = if satellite.breaker.circuit() == Circuit::Closed {
             let begun = clock.uptime();
             let complete = refresh(&satellite, &client).await;
-            for site in served.iter().filter(|site| !satellite.siblings.load().can_hop(site)) {
+            for site in served().iter().filter(|site| !satellite.siblings.load().can_hop(site)) {
                 let advice = "the broker does not know this site, or its keys are not known: nobody is sent on a hop; register it at the broker";
                 tracing::warn!(site = site.as_str(), advice);
             }
@@ -97,7 +97,10 @@ pub async fn watch_siblings(
             pace.interval / 20
         };
         let pause = wait.min(UNKNOWN_KEY_PAUSE);
-        sleep(pause).await;
+        // Other sites than before want to be known at once.
+        if timeout(pause, satellite.sites_changed.notified()).await.is_ok() {
+            continue;
+        }
         if wait > pause {
             let _ = timeout(wait - pause, satellite.unknown_key.notified()).await;
         }

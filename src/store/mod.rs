@@ -3,6 +3,7 @@
 
 pub mod live_keys;
 pub mod outbox;
+pub mod rate_limit;
 pub mod recent_set;
 pub mod record_keeper;
 pub mod record_writer;

@@ -44,7 +44,7 @@ pub struct Keeper {
     siblings: Arc<ArcSwap<Siblings>>,
     revoked: Arc<RevokedIds>,
     clock: Arc<dyn Clock>,
-    own_hosts: OwnHosts,
+    own_hosts: ArcSwap<OwnHosts>,
     noted: RecentSet,
     noted_hash: RandomState,
 }
@@ -90,10 +90,15 @@ impl Keeper {
             siblings,
             revoked,
             clock,
-            own_hosts: OwnHosts::new(sites),
+            own_hosts: ArcSwap::from_pointee(OwnHosts::new(sites)),
             noted: RecentSet::new(NOTED_SPAN, NOTED_MAX),
             noted_hash: RandomState::new(),
         }
+    }
+
+    /// From now on, the hosts of `sites` are never an outside referrer.
+    pub fn set_sites<'a>(&self, sites: impl Iterator<Item = &'a Origin>) {
+        self.own_hosts.store(Arc::new(OwnHosts::new(sites)));
     }
 
     /// Notes a sighting, beside the request: it waits for nothing.
@@ -104,7 +109,7 @@ impl Keeper {
             return Noted::Already;
         }
         let at = self.clock.now();
-        let first_touch = first.map(|(page, referrer)| FirstTouch::of(page, referrer, &self.own_hosts, at));
+        let first_touch = first.map(|(page, referrer)| FirstTouch::of(page, referrer, &self.own_hosts.load(), at));
         let change = Change::Seen { basis, created, first_touch };
         match self.writer.put(Write { visitor, by: Writer::Broker(site.to_string()), at, change }) {
             Some(receipt) => Noted::Waiting(receipt),

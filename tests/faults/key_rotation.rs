@@ -37,7 +37,7 @@ fn hop(company: &Company, time_passes: &Barrier) -> bool {
 fn fetch(company: &Company, now: UnixSeconds) {
     let node = company.node();
     let brand = company.origin("brand");
-    let keys = node.sites().find(|served| served.site.origin == brand).expect("the primary is served").keys.load();
+    let keys = node.sites().into_iter().find(|served| served.site.origin == brand).expect("the primary is served").keys.load();
     let fetched = read_jwks(keys.jwks(now).as_bytes()).expect("our own JWKS");
     let shop = (company.origin("shop"), Vec::new());
     node.satellite.siblings.store(Arc::new(Siblings::new(&brand, fetched, vec![shop])));
@@ -52,7 +52,7 @@ fn rotate(company: &Company, now: UnixSeconds) {
     keys.rotate(TimedKey { key, seed, publish_at: plan.publish_at, activate_at: plan.activate_at }, now);
     write_key_file(&company.folder.path().join("brand.keys.json"), &keys).expect("a key file");
     let brand = company.origin("brand");
-    let served = company.node().sites().find(|served| served.site.origin == brand).expect("the primary is served");
+    let served = company.node().sites().into_iter().find(|served| served.site.origin == brand).expect("the primary is served");
     served.keys.refresh().expect("a good key file");
 }
 

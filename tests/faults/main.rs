@@ -12,5 +12,6 @@ mod fake_broker;
 mod floods;
 mod key_files;
 mod key_rotation;
+mod reload;
 mod stop;
 mod unknown_keys;

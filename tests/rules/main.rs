@@ -13,6 +13,7 @@ mod lists;
 mod logs;
 mod lone_tokens;
 mod naughty;
+mod rates;
 mod refusals;
 mod satellite;
 mod sign;

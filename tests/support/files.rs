@@ -30,6 +30,10 @@ pub(crate) struct Setup {
     pub(crate) broker_tables: String,
     /// Environment variables of the processes.
     pub(crate) env: &'static [(&'static str, &'static str)],
+    /// Lines in `[listen]`.
+    pub(crate) listen_lines: String,
+    /// Lines in `[limits]`.
+    pub(crate) limit_lines: String,
     /// Lines in the table of every site that is served.
     pub(crate) site_lines: String,
     /// `workers` of `[limits]`.
@@ -53,6 +57,8 @@ impl Default for Setup {
             tables: String::new(),
             broker_tables: String::new(),
             env: &[],
+            listen_lines: String::new(),
+            limit_lines: String::new(),
             site_lines: String::new(),
             workers: 1,
             replay_entries: 100_000,
@@ -148,11 +154,12 @@ impl Folder {
 
     /// Writes the configuration of a process that serves `part` on `port`. `origins` are in the order of [`SITES`].
     pub(crate) fn configure(&self, part: Part, port: u16, origins: &[String; 3]) -> PathBuf {
-        let Setup { consent, whoami, log, tables, broker_tables, site_lines, workers, .. } = &self.setup;
+        let Setup { consent, whoami, log, tables, broker_tables, listen_lines, limit_lines, site_lines, workers, .. } =
+            &self.setup;
         let Setup { replay_entries, probe_interval_ms, probe_timeout_ms, revocation_interval_ms, .. } = &self.setup;
         let mut text = format!(
-            "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n[log]\nlevel = \"{log}\"\n\
-             [limits]\nworkers = {workers}\nreplay_entries = {replay_entries}\n\
+            "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n{listen_lines}[log]\nlevel = \"{log}\"\n\
+             [limits]\nworkers = {workers}\nreplay_entries = {replay_entries}\n{limit_lines}\
              [outbound]\nprobe_interval_ms = {probe_interval_ms}\nprobe_timeout_ms = {probe_timeout_ms}\n\
              revocation_interval_ms = {revocation_interval_ms}\n"
         );

@@ -67,7 +67,7 @@ fn b7_r8_our_pages_repeat_nothing_that_a_request_says() {
 #[test]
 fn b6_the_primary_takes_no_ids_from_its_sites() {
     let company = Company::inside(Setup::default());
-    let shop = company.node().sites().find(|served| served.site.origin == company.origin("shop")).unwrap();
+    let shop = company.node().sites().into_iter().find(|served| served.site.origin == company.origin("shop")).unwrap();
     let brand = company.origin("brand");
     let (random, now) = (SystemRandom::new(), SystemClock::new().now());
     let chosen = VisitorId::mint(&random).unwrap();

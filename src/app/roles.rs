@@ -1,0 +1,100 @@
+//! The sites that a process serves, and the broker among them: what a reload replaces as a whole.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix_web::dev::RequestHead;
+use actix_web::http::header;
+
+use crate::base::secret::ApiKey;
+use crate::broker::Broker;
+use crate::config::{self, BrokerConfig, KeySource, RegisteredSite};
+use crate::domain::site::Role;
+use crate::http::ServedSite;
+use crate::http::cookies::SameSite;
+use crate::store::live_keys::LiveKeys;
+
+/// What one process is there for.
+pub struct Roles {
+    /// The broker, where the primary is served here.
+    pub broker: Option<Broker>,
+    sites: HashMap<String, Arc<ServedSite>>,
+}
+
+impl Roles {
+    /// `sites` are all that the process serves, the primary among them if it is the broker.
+    #[must_use]
+    pub fn new(broker: Option<Broker>, sites: impl IntoIterator<Item = Arc<ServedSite>>) -> Self {
+        let sites = sites.into_iter().map(|served| (served.site.origin.authority().to_owned(), served)).collect();
+        Self { broker, sites }
+    }
+
+    /// The site that a request is for, by its `Host` (HTTP/1.1) or its authority (HTTP/2).
+    #[must_use]
+    pub fn site(&self, head: &RequestHead) -> Option<&Arc<ServedSite>> {
+        let host = match head.headers.get(header::HOST) {
+            Some(host) => host.to_str().ok()?,
+            None => head.uri.authority()?.as_str(),
+        };
+        self.sites.get(host).or_else(|| self.sites.get(&host.to_ascii_lowercase()))
+    }
+
+    /// The sites.
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<ServedSite>> {
+        self.sites.values()
+    }
+}
+
+/// The sites of a configuration, ready to be served.
+pub(super) struct Sites {
+    pub(super) served: Vec<Arc<ServedSite>>,
+    /// Folders of static pages, by the host that they are for.
+    pub(super) files: Vec<(String, PathBuf)>,
+    pub(super) registered: Vec<RegisteredSite>,
+    broker: Option<BrokerConfig>,
+}
+
+impl Sites {
+    pub(super) fn new(broker: Option<BrokerConfig>, served: Vec<config::ServedSite>, registered: Vec<RegisteredSite>) -> Self {
+        let whoami = broker.is_some_and(|broker| broker.whoami);
+        let mut files = Vec::new();
+        let mut sites = Vec::new();
+        for config::ServedSite { site, keys, files: folder } in served {
+            files.extend(folder.map(|folder| (site.origin.authority().to_owned(), folder)));
+            let keys = match keys {
+                KeySource::File(file, keys) => LiveKeys::following(file, keys),
+                KeySource::Fixed(keys) => LiveKeys::fixed(keys),
+            };
+            let same_site = if whoami && site.role == Role::Primary { SameSite::None } else { SameSite::Lax };
+            sites.push(Arc::new(ServedSite { site, keys, same_site }));
+        }
+        Self { served: sites, files, registered, broker }
+    }
+
+    /// What each site shows to the broker's API.
+    pub(super) fn api_keys(&self) -> HashMap<String, ApiKey> {
+        self.served.iter().map(|served| (served.site.origin.to_string(), served.site.api_key.clone())).collect()
+    }
+
+    /// The roles; `records` keeps the visitor records, where the primary is served here.
+    pub(super) fn roles(self, records: Option<&BrokerRecords>) -> Roles {
+        let Self { served, registered, broker, files: _ } = self;
+        let primary = served.iter().find(|served| served.site.role == Role::Primary).cloned();
+        let broker = match (broker, primary, records) {
+            (Some(broker), Some(primary), Some(records)) => {
+                let BrokerRecords { keeper, hop_wait } = records;
+                Some(Broker::new(primary, broker.whoami, registered, Arc::clone(keeper), *hop_wait))
+            }
+            _ => None,
+        };
+        Roles::new(broker, served)
+    }
+}
+
+/// What a broker keeps its records with, over all reloads.
+#[derive(Clone)]
+pub(super) struct BrokerRecords {
+    pub(super) keeper: Arc<crate::store::record_keeper::Keeper>,
+    pub(super) hop_wait: std::time::Duration,
+}

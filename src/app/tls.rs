@@ -1,0 +1,89 @@
+//! The certificate of the server, which may be replaced while it serves.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::config::TlsFiles;
+
+use super::launch::LaunchFailure;
+
+/// The certificate in use. New connections get the one that was read last.
+#[derive(Debug)]
+pub(super) struct Certificate(ArcSwap<CertifiedKey>);
+
+impl Certificate {
+    /// Reads it.
+    pub(super) fn read(files: &TlsFiles) -> Result<Self, LaunchFailure> {
+        certified_key(files).map(|key| Self(ArcSwap::from_pointee(key)))
+    }
+
+    /// Reads it again. When that fails, the one in use stays.
+    pub(super) fn renew(&self, files: &TlsFiles) -> Result<(), LaunchFailure> {
+        certified_key(files).map(|key| self.0.store(Arc::new(key)))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// The TLS of a server with `certificate`.
+pub(super) fn server_tls(certificate: Arc<Certificate>) -> Result<rustls::ServerConfig, LaunchFailure> {
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| LaunchFailure::new(format!("TLS cannot be set up ({error})")))?;
+    Ok(config.with_no_client_auth().with_cert_resolver(certificate))
+}
+
+fn certified_key(files: &TlsFiles) -> Result<CertifiedKey, LaunchFailure> {
+    let chain = read_certificates(&files.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .map_err(|error| LaunchFailure::new(format!("{}: no private key in PEM ({error})", files.key.display())))?;
+    CertifiedKey::from_der(chain, key, &default_provider())
+        .map_err(|error| LaunchFailure::new(format!("{}: cannot be used ({error})", files.certificate.display())))
+}
+
+/// The certificates of a PEM file.
+pub(super) fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
+    let failed = |error: rustls::pki_types::pem::Error| {
+        LaunchFailure::new(format!("{}: no certificates in PEM ({error})", file.display()))
+    };
+    CertificateDer::pem_file_iter(file).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(files: &TlsFiles, name: &str) {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    }
+
+    #[test]
+    fn a_renewed_certificate_counts_and_a_broken_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+        write(&files, "shop.example");
+        let certificate = Certificate::read(&files).unwrap();
+        let first = certificate.0.load_full().cert[0].clone();
+        write(&files, "shop.example");
+        certificate.renew(&files).unwrap();
+        let second = certificate.0.load_full().cert[0].clone();
+        assert_ne!(first, second);
+        // The new certificate has come, its key has not.
+        let other = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).unwrap();
+        std::fs::write(&files.certificate, other.cert.pem()).unwrap();
+        assert!(certificate.renew(&files).unwrap_err().to_string().contains("cannot be used"));
+        assert_eq!(certificate.0.load_full().cert[0], second);
+    }
+}
