@@ -16,11 +16,11 @@ use throughline::config::{
 use throughline::domain::consent::{Basis, Choice, ConsentPolicy};
 use throughline::domain::contract::COOKIE_DAYS_DEFAULT;
 use throughline::domain::hop_request::HopRequest;
+use throughline::domain::rate::Rate;
 use throughline::domain::site::{Role, Site, SkipList};
 use throughline::domain::site_cookie::{Identity, SiteState, Source};
 use throughline::domain::url::PageUrl;
 use throughline::http::event::Log;
-use throughline::store::rate_limit::Rate;
 use throughline::token::claims::{FlowSecret, TOKEN_LIFE_MAX, TokenId};
 use throughline::token::key::{Seed, SigningKey};
 use throughline::token::keyset::{KeySet, TimedKey};

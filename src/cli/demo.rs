@@ -21,8 +21,8 @@ use crate::config::{
 };
 use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::COOKIE_DAYS_DEFAULT;
+use crate::domain::rate::Rate;
 use crate::domain::site::{RegisteredSite, Role, Site, SkipList};
-use crate::store::rate_limit::Rate;
 use crate::token::key::{Seed, SigningKey};
 use crate::token::keyset::{KeySet, TimedKey};
 

@@ -27,9 +27,9 @@ use toml::de::DeTable;
 use zeroize::Zeroizing;
 
 use crate::base::origin::Origin;
+use crate::domain::rate::Rate;
 pub use crate::domain::site::RegisteredSite;
 use crate::domain::site::Site;
-use crate::store::rate_limit::Rate;
 use crate::token::keyset::KeySet;
 
 use self::files::Files;

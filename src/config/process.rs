@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use tracing::Level;
 
 use crate::base::origin::Origin;
-use crate::store::rate_limit::Rate;
+use crate::domain::rate::Rate;
 
 use super::files::Files;
 use super::reader::{Placed, Table};

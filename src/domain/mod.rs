@@ -12,6 +12,7 @@ pub mod hop_request;
 pub mod link_url;
 pub mod parameter;
 pub mod properties;
+pub mod rate;
 pub mod record;
 pub mod record_batch;
 pub mod reports;

@@ -9,24 +9,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::domain::rate::Rate;
+
 /// How many cells there are: half a MiB. Of ten thousand clients that are busy at once, one in seven shares a bucket.
 const CELLS: usize = 65_536;
-
-/// What one client may do: `burst` at once, and `per_second` for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// On the average. None is no limit.
-    pub per_second: u32,
-    /// At once.
-    pub burst: u32,
-}
-
-impl Default for Rate {
-    /// An office of some thousand people behind one address is let through.
-    fn default() -> Self {
-        Self { per_second: 50, burst: 500 }
-    }
-}
 
 /// The buckets of all clients.
 #[derive(Debug)]
