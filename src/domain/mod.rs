@@ -14,6 +14,7 @@ pub mod parameter;
 pub mod properties;
 pub mod record;
 pub mod record_batch;
+pub mod referrer;
 pub mod reports;
 pub mod siblings;
 pub mod site;
