@@ -59,7 +59,8 @@ fn read_subdomain(table: &mut Table<'_, '_>, role: Role, shared: &Shared) -> Opt
         return None;
     }
     table.refuse("files", "has no use with satellite, since the pages are served elsewhere; take it out");
-    table.require("cookie_domain", "cookie_domain = \"shop.example\", the domain that the pages and the satellite are both below");
+    table
+        .require("cookie_domain", "cookie_domain = \"shop.example\", the domain that the pages and the satellite are both below");
     let hosts: Vec<_> = shared.origin.iter().chain(&shared.satellite).collect();
     let cookie_domain = table.text("cookie_domain", |text| cookie_domain(text, &hosts))?.value;
     Some(Subdomain { origin: shared.satellite.clone()?, cookie_domain })

@@ -37,11 +37,15 @@ pub(super) fn cookie_domain(text: &str, hosts: &[&Origin]) -> Result<String, Str
         return Err(format!("{text:?} is not a domain, as browsers spell it; write one such as \"shop.example\""));
     }
     if !text.contains('.') {
-        return Err(format!("{text:?} is a top-level domain, for which no browser takes a cookie; write one such as \"shop.example\""));
+        return Err(format!(
+            "{text:?} is a top-level domain, for which no browser takes a cookie; write one such as \"shop.example\""
+        ));
     }
     let is_below = |host: &str| host == text || host.strip_suffix(text).is_some_and(|front| front.ends_with('.'));
     match hosts.iter().find(|origin| !is_below(origin.host())) {
-        Some(outside) => Err(format!("\"{outside}\" is not below {text:?}, and would not get the cookie; write a domain that both are below")),
+        Some(outside) => {
+            Err(format!("\"{outside}\" is not below {text:?}, and would not get the cookie; write a domain that both are below"))
+        }
         None => Ok(text.to_owned()),
     }
 }
@@ -96,6 +100,9 @@ mod tests {
             let message = read(text).unwrap_err();
             assert!(message.contains(hint), "{text}: {message}");
         }
-        assert!(cookie_domain("shop.localhost", &[&origin("http://www.shop.localhost:1"), &origin("http://t.shop.localhost:2")]).is_ok());
+        assert!(
+            cookie_domain("shop.localhost", &[&origin("http://www.shop.localhost:1"), &origin("http://t.shop.localhost:2")])
+                .is_ok()
+        );
     }
 }

@@ -33,12 +33,8 @@ impl CookieJar {
     /// For real sites.
     pub const PRODUCTION: Self = Self { id: cookie::ID, site_id: cookie::SITE_ID, hop: cookie::HOP, secure: true };
     /// For `*.localhost` on plain http.
-    pub const LOCALHOST: Self = Self {
-        id: cookie::ID_LOCALHOST,
-        site_id: cookie::SITE_ID_LOCALHOST,
-        hop: cookie::HOP_LOCALHOST,
-        secure: false,
-    };
+    pub const LOCALHOST: Self =
+        Self { id: cookie::ID_LOCALHOST, site_id: cookie::SITE_ID_LOCALHOST, hop: cookie::HOP_LOCALHOST, secure: false };
 
     /// What the ID cookies of a request to `site` say.
     #[must_use]

@@ -4,9 +4,8 @@
 //! `me` says whether a hop may begin on a page, by the same decision as for a page that is served here. `GET /_throughline/start`
 //! begins it. The token comes back in the page's URL, and the script brings it to `exchange`.
 
-use actix_web::{HttpRequest, HttpResponse};
-
 use actix_web::http::header::HeaderValue;
+use actix_web::{HttpRequest, HttpResponse};
 
 use crate::domain::consent::Standing;
 use crate::domain::decision::{Decision, Facts, decide};
@@ -53,20 +52,20 @@ pub(super) fn offer(satellite: &Satellite, env: &Env, served: &ServedSite, reque
         accepts_html: true,
         ..asked
     };
-    on_page(satellite, env, served, request, &page, as_navigation, |request, decision, client| match decision {
-        Decision::Start(_) => {
-            let keeps_cookies = request.facts.keeps_cookies();
+    Some(on_page(satellite, env, served, request, &page, as_navigation, |request, decision, client| {
+        let state = &request.facts.cookies.state;
+        let held = state.identity.filter(|_| request.standing.basis().is_some());
+        if matches!(decision, Decision::Start(_)) {
             // Where `start` does not find it, the browser drops cookies, and goes nowhere (rule S16).
-            let cookie = (!keeps_cookies).then(|| request.set_id(&SiteState::default())).flatten();
-            Some(Offer { may_start: true, identity: request.facts.cookies.state.identity, cookie })
+            let probe = (!request.facts.keeps_cookies()).then(|| request.set_id(&SiteState::default())).flatten();
+            return Offer { may_start: true, identity: held, cookie: probe };
         }
-        decision => {
-            let Page::Serve(Served { visitor, cookie, .. }) = request.follow(decision, None, client)? else { return None };
-            let minted = || visitor.id().map(|visitor| Identity { visitor, source: Source::Provisional, created: request.now });
-            let held = request.facts.cookies.state.identity.filter(|_| request.standing.basis().is_some());
-            Some(Offer { may_start: false, identity: held.or_else(minted), cookie })
-        }
-    })
+        let Some(Page::Serve(Served { visitor, cookie, .. })) = request.follow(decision, None, client) else {
+            return Offer { may_start: false, identity: held, cookie: None };
+        };
+        let minted = || visitor.id().map(|visitor| Identity { visitor, source: Source::Provisional, created: request.now });
+        Offer { may_start: false, identity: held.or_else(minted), cookie }
+    }))
 }
 
 /// Sends the browser on a hop from the page that it names, or back to that page with the parameter empty, so that its script
@@ -79,13 +78,21 @@ pub fn start(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
     };
     let referrer = parameter(request.query_string(), "referrer=").and_then(|text| Referrer::parse(&text));
     let referrer = referrer.filter(|referrer| fits_beside(&page, referrer));
-    let outcome = on_page(satellite, env, served, request, &page, |asked| asked, |request, decision, client| {
-        if decision == Decision::Probe {
-            request.satellite.bare_clients.claim(client(), request.env.clock.uptime());
-        }
-        let page = request.follow(decision, referrer, client);
-        page.unwrap_or_else(|| Page::Serve(Served::plain(visitor(None, request.standing))))
-    });
+    let outcome = on_page(
+        satellite,
+        env,
+        served,
+        request,
+        &page,
+        |asked| asked,
+        |request, decision, client| {
+            if decision == Decision::Probe {
+                request.satellite.bare_clients.claim(client(), request.env.clock.uptime());
+            }
+            let page = request.follow(decision, referrer, client);
+            page.unwrap_or_else(|| Page::Serve(Served::plain(visitor(None, request.standing))))
+        },
+    );
     match outcome {
         Page::Answer(answer) => answer,
         Page::Serve(Served { cookie, .. }) => redirect(Redirect::Onward, page.with_empty_parameter(), cookie),

@@ -25,18 +25,12 @@ pub struct Script {
 }
 
 /// The browser SDK.
-pub static SDK: Script = Script {
-    path: path::SDK,
-    text: include_str!("../../sdk/dist/sdk.js"),
-    version: LazyLock::new(|| version(SDK.text)),
-};
+pub static SDK: Script =
+    Script { path: path::SDK, text: include_str!("../../sdk/dist/sdk.js"), version: LazyLock::new(|| version(SDK.text)) };
 
 /// What does the hop by script.
-pub static HOP: Script = Script {
-    path: path::HOP_SCRIPT,
-    text: include_str!("../../sdk/dist/hop.js"),
-    version: LazyLock::new(|| version(HOP.text)),
-};
+pub static HOP: Script =
+    Script { path: path::HOP_SCRIPT, text: include_str!("../../sdk/dist/hop.js"), version: LazyLock::new(|| version(HOP.text)) };
 
 /// 96 bits of the script's SHA-256: enough to tell versions apart. Nothing depends on it being hard to forge.
 fn version(text: &str) -> String {

@@ -15,6 +15,7 @@ mod lone_tokens;
 mod naughty;
 mod refusals;
 mod satellite;
+mod script_hop;
 mod sign;
 mod urls;
 mod whoami;

@@ -148,10 +148,11 @@ async fn c1_nothing_before_a_yes_and_nothing_after_a_no(engine: Engine) {
     visit(engine, Options::default(), &shop, async |browser| {
         let places = shop.places;
         browser.open(&places.brand("/")).await;
-        let grant = "fetch('/_throughline/consent', { method: 'POST', body: JSON.stringify({ choice: 'granted' }) }).then(r => r.status)";
+        let grant =
+            "fetch('/_throughline/consent', { method: 'POST', body: JSON.stringify({ choice: 'granted' }) }).then(r => r.status)";
         assert_eq!(browser.promise(grant).await, 200);
         browser.open(&places.shop("/asked")).await;
-        browser.until("the SDK", "window.throughline && throughline.consent").await;
+        browser.until("the SDK", "!!window.throughline?.identity").await;
         let before = me(browser, places).await;
         assert_eq!((&before["visitor"], &before["consent"]), (&Value::Null, &"unknown".into()), "{before}");
         assert_eq!(shop.asked_for("/asked"), 1);
@@ -161,7 +162,8 @@ async fn c1_nothing_before_a_yes_and_nothing_after_a_no(engine: Engine) {
         let visitor = eventually("an ID after the yes", async || {
             browser.open(&places.shop("/agreed")).await;
             browser.until("an answer", ANSWERED).await;
-            let (source, visitor) = (browser.text("throughline.identity().source").await, browser.text("throughline.identity().visitor").await);
+            let (source, visitor) =
+                (browser.text("throughline.identity().source").await, browser.text("throughline.identity().visitor").await);
             (source == "broker").then_some(visitor)
         })
         .await;

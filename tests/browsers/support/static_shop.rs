@@ -140,7 +140,8 @@ fn configure(folder: &TempDir, places: Places, consent: &str) {
     let output = init.output().expect("the program under test");
     assert!(output.status.success(), "init: {}", String::from_utf8_lossy(&output.stderr));
     fs::create_dir(path.join("pages")).expect("a directory of pages");
-    let link = format!("<!doctype html><title>learn</title><a id=to-shop href=\"/_throughline/go?to={shop}/linked?a=1%23top\">shop</a>");
+    let link =
+        format!("<!doctype html><title>learn</title><a id=to-shop href=\"/_throughline/go?to={shop}/linked?a=1%23top\">shop</a>");
     fs::write(path.join("pages/index.html"), link).expect("a page");
 
     let both = |port, rest: &str| {
@@ -150,7 +151,8 @@ fn configure(folder: &TempDir, places: Places, consent: &str) {
              [log]\nlevel = \"debug\"\n{rest}"
         )
     };
-    let files = |host: &str| format!("secret_file = \"secrets/{host}\"\nkey_file = \"keys/{host}.json\"\nconsent = \"{consent}\"\n");
+    let files =
+        |host: &str| format!("secret_file = \"secrets/{host}\"\nkey_file = \"keys/{host}.json\"\nconsent = \"{consent}\"\n");
     let elsewhere = |host: &str| format!("serve = false\nsecret_file = \"secrets/{host}\"\n");
     let broker = format!(
         "[primary]\norigin = \"{brand}\"\n{}[[site]]\norigin = \"{shop}\"\nsatellite = \"{satellite}\"\n{}[[site]]\norigin = \"{learn}\"\n{}",
