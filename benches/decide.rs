@@ -58,6 +58,7 @@ fn shop() -> Site {
         cookie_key,
         hop_key,
         api_key: secret.api_key(),
+        satellite: None,
     }
 }
 

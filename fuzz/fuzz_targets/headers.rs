@@ -10,7 +10,7 @@ use throughline::domain::breaker::Circuit;
 use throughline::domain::decision::{Decision, decide};
 use throughline::http::client_address::TrustedProxies;
 use throughline::http::cookies::CookieJar;
-use throughline::http::facts::{facts_beside, is_early_data, is_same_origin, referrer_origin};
+use throughline::http::facts::{facts_beside, is_early_data, is_own_page, referrer_origin};
 use throughline_fuzz::{NOW, key, site};
 
 fuzz_target!(|data: &[u8]| {
@@ -24,13 +24,13 @@ fuzz_target!(|data: &[u8]| {
     }
     let site = site(key(Purpose::LocalCookie), key(Purpose::HopRequest));
     let jar = CookieJar::PRODUCTION;
-    let cookies = jar.read_id(&headers, &site.cookie_key, site.cookie_life, NOW);
+    let cookies = jar.read_id(&headers, &site, NOW);
     let facts = facts_beside(cookies, &Method::GET, "/p?x=1", &headers, &jar);
     assert!(facts.cookies.state.identity.is_none(), "nobody made a MAC for this");
     if let Some(origin) = referrer_origin(&headers) {
         assert!(origin.contains("://"));
     }
-    let _ = (is_early_data(&headers), is_same_origin(&headers, &site.origin, true));
+    let _ = (is_early_data(&headers), is_own_page(&headers, &site, true));
     let proxies = TrustedProxies(vec!["10.0.0.0/8".parse().expect("a network")]);
     let peer = "192.0.2.1".parse().ok();
     assert_eq!(proxies.client(peer, &headers), peer, "only a trusted proxy may speak for a client");

@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     match mode {
         b'p' => {
             let Ok(page) = PageUrl::on(&site, text) else { return };
-            let request = HopRequest { flow: FlowSecret::new([9; 16]).flow(), issued_at: NOW, basis: Basis::Implied, page: Some(page.clone()) };
+            let request = HopRequest { flow: FlowSecret::new([9; 16]).flow(), issued_at: NOW, basis: Basis::Implied, page: Some(page.clone()), referrer: None };
             let query = request.sign(&broker, &site, &key);
             assert_eq!(site_named(&query).as_deref(), Some(site.as_str()));
             assert_eq!(way_back(&query, &site), page);

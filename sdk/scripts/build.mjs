@@ -13,6 +13,7 @@ rmSync(at('dist'), { recursive: true, force: true })
 // Chromium 80, Firefox 78 and Safari 14 lack a few of the later ones.
 const common = { bundle: true, minify: true, target: 'es2021', legalComments: 'none', absWorkingDir: at('.') }
 await build({ ...common, entryPoints: ['src/global.ts'], format: 'iife', outfile: 'dist/sdk.js' })
+await build({ ...common, entryPoints: ['src/hop.ts'], format: 'iife', outfile: 'dist/hop.js' })
 await build({ ...common, entryPoints: ['src/index.ts'], format: 'esm', outfile: 'dist/index.js' })
 await build({ ...common, entryPoints: ['src/core.ts'], format: 'esm', outfile: 'dist/core.js' })
 await build({ ...common, bundle: false, entryPoints: ['snippet.js'], outfile: 'dist/snippet.js' })
@@ -23,6 +24,7 @@ execFileSync(process.execPath, [createRequire(import.meta.url).resolve('typescri
 const sizes = [
   ['core', 'dist/core.js', 2048],
   ['everything', 'dist/sdk.js', 4096],
+  ['hop', 'dist/hop.js', 1024],
 ]
 const lines = sizes.map(([name, path, limit]) => {
   const size = gzipSync(readFileSync(at(path)), { level: 9 }).length

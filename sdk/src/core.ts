@@ -4,7 +4,7 @@ import { events } from './events.js'
 import { endProvisional, provisional } from './provisional.js'
 import { cleanReferrer } from './referrer.js'
 import { type Report, reporter } from './report.js'
-import { ask, through } from './satellite.js'
+import { ask, hop, through } from './satellite.js'
 import type { Consent, Identity, Me, Options, Properties, Throughline } from './types.js'
 
 /** What nobody waits for may take this long, in milliseconds. */
@@ -55,7 +55,7 @@ export function start(options: Options = {}): Core {
     } catch (error) {
       report('bad_page_data', 'throughline-me is not JSON', error)
     }
-    me ??= await ask<Me>('me', time)
+    me ??= await (hop?.me ?? ask<Me>('me', time))
     // A choice that was made meanwhile is newer than the answer.
     if (consent === 'denied') return
     if (me) {

@@ -1,20 +1,24 @@
-// The satellite on this origin, by script. Whatever goes wrong is `undefined`.
+// The satellite, by script: on this origin, or where hop.js came from. Whatever goes wrong is `undefined`.
 
-const PREFIX = '/_throughline/'
+import type { Hop } from './types.js'
+
+export const hop = (globalThis as { throughlineHop?: Hop }).throughlineHop
+
+const at = (endpoint: string) => `${hop?.origin ?? location.origin}/_throughline/${endpoint}`
 
 /** A GET without `body`, else a POST of JSON. `time` is in milliseconds. */
 export async function ask<T>(endpoint: string, time: number, body?: unknown): Promise<T | undefined> {
   const patience = new AbortController()
   const timer = setTimeout(() => patience.abort(), time)
   try {
-    const request: RequestInit = { signal: patience.signal, redirect: 'error' }
+    const request: RequestInit = { signal: patience.signal, redirect: 'error', credentials: 'include' }
     if (body) {
       request.method = 'POST'
       request.headers = { 'Content-Type': 'application/json' }
       request.body = JSON.stringify(body)
       request.keepalive = true
     }
-    const answer = await fetch(PREFIX + endpoint, request)
+    const answer = await fetch(at(endpoint), request)
     if (answer.ok) return (await answer.json()) as T
   } catch {
     // Refused, hung, or no JSON: for the page they are the same.
@@ -24,4 +28,4 @@ export async function ask<T>(endpoint: string, time: number, body?: unknown): Pr
 }
 
 /** The way to `url` on which the visitor's ID goes along. */
-export const through = (url: string) => `${location.origin + PREFIX}go?to=${encodeURIComponent(url)}`
+export const through = (url: string) => at(`go?to=${encodeURIComponent(url)}`)

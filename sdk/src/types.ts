@@ -30,6 +30,14 @@ export interface Me {
   record: 'present' | 'none' | 'unavailable'
   /** The origins of all the company's sites. */
   sites?: string[]
+  /** Whether hop.js may begin a hop. */
+  start?: boolean
+}
+
+/** What hop.js leaves for the SDK, as `window.throughlineHop`: where the satellite is, and its answer. */
+export interface Hop {
+  origin: string
+  me?: Promise<Me | undefined>
 }
 
 /** Each is also an attribute of the script tag, with `data-` before it. All values are text there. */

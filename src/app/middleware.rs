@@ -106,7 +106,7 @@ impl<S> Wrapped<S> {
         let roles = self.node.roles();
         let Some(served) = roles.site(request.head()) else { return Way::page(self.service.call(request)) };
         let method = request.method();
-        match self.node.endpoint(served.site.role, method, request.path()) {
+        match self.node.endpoint(&served.site, method, request.path()) {
             Some(Endpoint::Get(endpoint)) => match self.node.get(endpoint, served, request.request()) {
                 Answer::Now(answer) => Way::ready(request, answer),
                 Answer::Later(answer) => {
@@ -123,8 +123,14 @@ impl<S> Wrapped<S> {
                 let (request, payload) = request.into_parts();
                 Way::Later { answer: Box::pin(api(Arc::clone(&self.node), request, payload)) }
             }
+            Some(Endpoint::Preflight) => {
+                let answer = Node::preflight(served, request.head());
+                Way::ready(request, answer)
+            }
             Some(Endpoint::WrongMethod(allowed)) => Way::ready(request, Node::refuse(Some(allowed))),
             Some(Endpoint::Unknown) => Way::ready(request, Node::refuse(None)),
+            // The site's pages are elsewhere.
+            None if served.site.satellite.is_some() => Way::page(self.service.call(request)),
             None => {
                 let peer = request.request().peer_addr().map(|address| address.ip());
                 match self.node.page(served, request.head(), peer) {

@@ -13,15 +13,16 @@ use crate::broker::api;
 use crate::domain::arrival::TOO_MANY;
 use crate::domain::contract::{BODY_LENGTH_MAX, PREFIX, PROPERTY_CHANGE_LENGTH_MAX, path};
 use crate::domain::documents::{Health, StoreHealth};
-use crate::domain::site::Role;
+use crate::domain::site::{Role, Site};
 use crate::http::answer::{Answer, Refusal, json, public_json};
 use crate::http::client::Outbound;
+use crate::http::cors::{Readers, preflight};
 use crate::http::{Env, ServedSite};
 use crate::satellite::deliver::deliver;
 use crate::satellite::landing::Waiting;
 use crate::satellite::page::{Decided, Page, page};
 use crate::satellite::watch::{Pace, watch_health, watch_revocations, watch_siblings};
-use crate::satellite::{Satellite, choice, exchange, go, me, sdk};
+use crate::satellite::{Satellite, choice, exchange, go, me, script_hop, sdk};
 use crate::store::record_writer::WriterState;
 use crate::token::keyset::JWKS_MAX_AGE;
 
@@ -59,6 +60,8 @@ pub enum Endpoint {
     Post(PostEndpoint),
     /// The server-to-server API: any method, a larger body.
     Api,
+    /// A browser asks whether a page may ask.
+    Preflight,
     /// Known, but not with this method; the methods that it has.
     WrongMethod(&'static str),
     /// Below our prefix, and nothing.
@@ -77,6 +80,8 @@ pub enum GetEndpoint {
     Health,
     Go,
     Sdk,
+    HopScript,
+    Start,
     BeginExchange,
 }
 
@@ -151,21 +156,27 @@ impl Node {
         self.roles().sites().cloned().collect()
     }
 
-    /// Which endpoint of ours a request to a site of `role` is for; `None` for a page.
+    /// Which endpoint of ours a request to `site` is for; `None` for a page.
     #[must_use]
-    pub fn endpoint(&self, role: Role, method: &Method, path: &str) -> Option<Endpoint> {
+    pub fn endpoint(&self, site: &Site, method: &Method, path: &str) -> Option<Endpoint> {
         use GetEndpoint as G;
         use PostEndpoint as P;
         if !path.starts_with(PREFIX) && path != path::METADATA {
             return None;
         }
-        let is_broker = role == Role::Primary && self.is_broker;
+        let is_broker = site.role == Role::Primary && self.is_broker;
+        let is_apart = site.satellite.is_some();
         let get = |endpoint| match *method {
             Method::GET | Method::HEAD => Endpoint::Get(endpoint),
             _ => Endpoint::WrongMethod("GET, HEAD"),
         };
         let post = |endpoint| if *method == Method::POST { Endpoint::Post(endpoint) } else { Endpoint::WrongMethod("POST") };
         Some(match path {
+            path::ME | path::EXCHANGE | path::CONSENT | path::FORGET if is_apart && *method == Method::OPTIONS => {
+                Endpoint::Preflight
+            }
+            path::START if is_apart => get(G::Start),
+            path::HOP_SCRIPT if is_apart => get(G::HopScript),
             path::METADATA if is_broker => get(G::Metadata),
             path::HOP if is_broker => get(G::Hop),
             path::WHOAMI if is_broker => get(G::Whoami),
@@ -179,7 +190,7 @@ impl Node {
             path::HEALTH => get(G::Health),
             path::GO => get(G::Go),
             path::SDK => get(G::Sdk),
-            path::EXCHANGE if role == Role::Secondary => match *method {
+            path::EXCHANGE if site.role == Role::Secondary => match *method {
                 Method::GET => Endpoint::Get(G::BeginExchange),
                 Method::POST => Endpoint::Post(P::Exchange),
                 _ => Endpoint::WrongMethod("GET, POST"),
@@ -201,7 +212,10 @@ impl Node {
         let roles = self.roles();
         let answer = match (endpoint, &roles.broker) {
             (GetEndpoint::Hop, Some(broker)) => return crate::broker::hop::hop(broker, &self.env, request),
-            (GetEndpoint::Me, _) => return me::me(&self.satellite, &self.env, served, request),
+            (GetEndpoint::Me, _) => {
+                let readers = Readers::of(&served.site, request.headers());
+                return me::me(&self.satellite, &self.env, served, request).map(|answer| readers.mark(answer));
+            }
             (GetEndpoint::Whoami, Some(broker)) => crate::broker::whoami::whoami(broker, &self.env, request),
             (GetEndpoint::Metadata, Some(broker)) => crate::broker::metadata::metadata(broker),
             (GetEndpoint::Hop | GetEndpoint::Whoami | GetEndpoint::Metadata, None) => NOT_FOUND.page(),
@@ -211,8 +225,13 @@ impl Node {
             }
             (GetEndpoint::Health, _) => self.health(served),
             (GetEndpoint::Go, _) => go::go(&self.satellite, &self.env, served, request),
-            (GetEndpoint::Sdk, _) => sdk::sdk(request),
-            (GetEndpoint::BeginExchange, _) => exchange::begin(&self.satellite, &self.env, served, request),
+            (GetEndpoint::Sdk, _) => sdk::SDK.answer(&served.site, request),
+            (GetEndpoint::HopScript, _) => sdk::HOP.answer(&served.site, request),
+            (GetEndpoint::Start, _) => script_hop::start(&self.satellite, &self.env, served, request),
+            (GetEndpoint::BeginExchange, _) => {
+                let answer = exchange::begin(&self.satellite, &self.env, served, request);
+                Readers::of(&served.site, request.headers()).mark(answer)
+            }
         };
         Answer::Now(answer)
     }
@@ -220,14 +239,21 @@ impl Node {
     /// Answers an endpoint whose body has been read.
     pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &web::Bytes) -> HttpResponse {
         if !self.env.may(head) {
-            return too_many();
+            return Readers::of(&served.site, &head.headers).mark(too_many());
         }
-        match endpoint {
-            PostEndpoint::Exchange => exchange::exchange(&self.satellite, &self.env, served, &head.headers, body).await,
+        let answer = match endpoint {
+            PostEndpoint::Exchange => exchange::exchange(&self.satellite, &self.env, served, head, body).await,
             PostEndpoint::Consent => choice::consent(&self.satellite, &self.env, served, &head.headers, body).await,
             PostEndpoint::Forget => choice::forget(&self.satellite, &self.env, served, &head.headers, body).await,
             PostEndpoint::Remember => me::remember(&self.satellite, &self.env, served, &head.headers, body).await,
-        }
+        };
+        Readers::of(&served.site, &head.headers).mark(answer)
+    }
+
+    /// Answers a browser that asks whether a page may ask.
+    #[must_use]
+    pub fn preflight(served: &ServedSite, head: &RequestHead) -> HttpResponse {
+        preflight(&served.site, &head.headers)
     }
 
     /// Whether a request to the API comes from a site that the broker knows.

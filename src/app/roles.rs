@@ -26,7 +26,7 @@ impl Roles {
     /// `sites` are all that the process serves, the primary among them if it is the broker.
     #[must_use]
     pub fn new(broker: Option<Broker>, sites: impl IntoIterator<Item = Arc<ServedSite>>) -> Self {
-        let sites = sites.into_iter().map(|served| (served.site.origin.authority().to_owned(), served)).collect();
+        let sites = sites.into_iter().map(|served| (served.site.served_at().authority().to_owned(), served)).collect();
         Self { broker, sites }
     }
 

@@ -14,6 +14,7 @@ use crate::domain::consent::Choice;
 use crate::domain::decision::Reason;
 use crate::domain::hop_request::{self, Endpoint, HopRequest, way_back};
 use crate::domain::record::Outcome;
+use crate::domain::referrer::Referrer;
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::http::Env;
@@ -92,7 +93,10 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
                 created: identity.created,
                 site: &site.origin,
                 basis: asked.basis,
-                first: is_new.then(|| (&page, text(request.headers(), &header::REFERER))),
+                first: is_new.then(|| {
+                    let told = asked.referrer.as_ref().map(Referrer::as_str);
+                    (&page, told.or_else(|| text(request.headers(), &header::REFERER)))
+                }),
             });
             // Another node may have ended this ID a moment ago; the store knows.
             let ended = (!is_new).then(|| {

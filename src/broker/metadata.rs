@@ -13,8 +13,12 @@ use super::Broker;
 
 pub(super) fn write(primary: &Origin, whoami: bool, sites: &[RegisteredSite]) -> String {
     let on = |origin: &Origin, path: &str| format!("{origin}{path}");
-    let mut sites: Vec<_> =
-        sites.iter().map(|site| SiteEntry { origin: site.origin.to_string(), jwks_uri: on(&site.origin, path::JWKS) }).collect();
+    let entry = |site: &RegisteredSite| SiteEntry {
+        origin: site.origin.to_string(),
+        jwks_uri: on(site.satellite.as_ref().unwrap_or(&site.origin), path::JWKS),
+        satellite: site.satellite.as_ref().map(Origin::to_string),
+    };
+    let mut sites: Vec<_> = sites.iter().map(entry).collect();
     sites.sort_by(|one, other| one.origin.cmp(&other.origin));
     let metadata = Metadata {
         protocol: 1,

@@ -88,7 +88,8 @@ fn show(ServedSite { site, keys, .. }: &ServedSite, now: UnixSeconds, out: &mut 
         Role::Primary => "primary, broker here",
         Role::Secondary => "secondary, satellite here",
     };
-    writeln!(out, "ok  {}: {role}, consent {}", site.origin, site.consent.as_str())?;
+    let at = site.satellite.as_ref().map_or_else(String::new, |satellite| format!(" at {}", satellite.origin));
+    writeln!(out, "ok  {}: {role}{at}, consent {}", site.origin, site.consent.as_str())?;
     let keys = keys.keys();
     for line in describe(keys, now) {
         writeln!(out, "      {line}")?;

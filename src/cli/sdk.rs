@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::satellite::sdk::{integrity, versioned_path};
+use crate::satellite::sdk::SDK;
 
 use super::Failure;
 
@@ -11,6 +11,6 @@ use super::Failure;
 /// # Errors
 /// When the output cannot be written.
 pub fn run(out: &mut dyn Write) -> Result<(), Failure> {
-    writeln!(out, "<script src=\"{}\" integrity=\"{}\"></script>", versioned_path(), integrity())?;
+    writeln!(out, "<script src=\"{}\" integrity=\"{}\"></script>", SDK.versioned_path(), SDK.integrity())?;
     Ok(())
 }

@@ -16,6 +16,7 @@ mod report;
 mod served;
 mod sites;
 mod stores;
+mod subdomains;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

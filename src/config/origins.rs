@@ -6,6 +6,7 @@ use crate::base::origin::Origin;
 
 use super::Profile;
 use super::reader::{Placed, Table};
+use super::subdomains::beside;
 
 /// Whether a site may have this origin under this profile.
 ///
@@ -41,20 +42,42 @@ impl Origins {
     /// The origin of one site. One that is there twice is noted and still read, for the other mistakes of its table.
     pub(super) fn read(&mut self, table: &mut Table<'_, '_>, serve: bool) -> Option<Origin> {
         table.require("origin", "origin = \"https://shop.example\"");
-        let Placed { value: origin, line } = table.text("origin", |text| {
-            let origin = Origin::parse(text).map_err(|mistake| mistake.to_string())?;
-            self.profile.map_or(Ok(()), |profile| fits(profile, &origin)).map(|()| origin)
-        })?;
+        let is_apart = table.has("satellite");
+        let Placed { value: origin, line } = table.text("origin", |text| self.parse(text))?;
         if let Some(first) = self.all.get(&origin) {
             table.mistake_at(line, format_args!("origin: \"{origin}\" already stands on line {first}; each site is there once"));
-        } else if let Some(first) = self.served.get(origin.authority()).filter(|_| serve) {
+        } else if let Some(first) = self.served.get(origin.authority()).filter(|_| serve && !is_apart) {
             let same = "are one Host, which is all that a request says; serve one of them elsewhere";
             table.mistake_at(line, format_args!("origin: \"{origin}\" and the one on line {first} {same}"));
         }
-        if serve {
+        if serve && !is_apart {
             self.served.entry(origin.authority().to_owned()).or_insert(line);
         }
         self.all.entry(origin.clone()).or_insert(line);
         Some(origin)
+    }
+
+    /// Where the satellite of `site` is, if not on the site's own origin.
+    pub(super) fn read_satellite(&mut self, table: &mut Table<'_, '_>, site: Option<&Origin>, serve: bool) -> Option<Origin> {
+        let Placed { value: satellite, line } = table.text("satellite", |text| {
+            let satellite = self.parse(text)?;
+            site.map_or(Ok(()), |site| beside(site, &satellite)).map(|()| satellite)
+        })?;
+        if let Some(first) = self.all.get(&satellite) {
+            table.mistake_at(line, format_args!("satellite: \"{satellite}\" already stands on line {first}; each is there once"));
+        } else if let Some(first) = self.served.get(satellite.authority()).filter(|_| serve) {
+            let same = "are one Host, which is all that a request says; serve one of them elsewhere";
+            table.mistake_at(line, format_args!("satellite: \"{satellite}\" and the one on line {first} {same}"));
+        }
+        if serve {
+            self.served.entry(satellite.authority().to_owned()).or_insert(line);
+        }
+        self.all.entry(satellite.clone()).or_insert(line);
+        Some(satellite)
+    }
+
+    fn parse(&self, text: &str) -> Result<Origin, String> {
+        let origin = Origin::parse(text).map_err(|mistake| mistake.to_string())?;
+        self.profile.map_or(Ok(()), |profile| fits(profile, &origin)).map(|()| origin)
     }
 }

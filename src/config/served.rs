@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::{COOKIE_DAYS_DEFAULT, COOKIE_DAYS_MAX};
-use crate::domain::site::{Role, Site, SkipList};
+use crate::domain::site::{Role, Site, SkipList, Subdomain};
 
 use super::ServedSite;
 use super::files::Files;
 use super::reader::{Placed, Table};
 use super::sites::Shared;
+use super::subdomains::cookie_domain;
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
 /// What only a site that is served here can use.
-pub(super) const SERVED_KEYS: [&str; 6] = ["consent", "key_file", "cookie_days", "honour_gpc", "skip", "files"];
+pub(super) const SERVED_KEYS: [&str; 7] = ["consent", "key_file", "cookie_days", "honour_gpc", "skip", "files", "cookie_domain"];
 
 /// `None` when something is missing from it; a mistake was then noted.
 pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared, files: &Files<'_>) -> Option<ServedSite> {
@@ -25,9 +26,13 @@ pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared
     let days = table.number("cookie_days", 1..=COOKIE_DAYS_MAX).unwrap_or(COOKIE_DAYS_DEFAULT);
     let honour_gpc = table.flag("honour_gpc").unwrap_or(true);
     let skip = read_skip(table);
+    let subdomain = read_subdomain(table, role, shared);
     let pages = table.text("files", |path| files.folder(path)).map(|found| found.value);
 
     let secret = shared.secret.as_ref()?;
+    if shared.is_apart && subdomain.is_none() {
+        return None;
+    }
     let (cookie_key, hop_key) = Site::keys(role, secret);
     let site = Site {
         origin: shared.origin.clone()?,
@@ -40,8 +45,25 @@ pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared
         cookie_key,
         hop_key,
         api_key: secret.api_key(),
+        satellite: subdomain,
     };
     Some(ServedSite { site, keys: keys?.value, files: pages })
+}
+
+fn read_subdomain(table: &mut Table<'_, '_>, role: Role, shared: &Shared) -> Option<Subdomain> {
+    if role == Role::Primary {
+        return None;
+    }
+    if !shared.is_apart {
+        table.refuse("cookie_domain", "has no use without satellite; take it out, or write where the satellite is");
+        return None;
+    }
+    table.refuse("files", "has no use with satellite, since the pages are served elsewhere; take it out");
+    table
+        .require("cookie_domain", "cookie_domain = \"shop.example\", the domain that the pages and the satellite are both below");
+    let hosts: Vec<_> = shared.origin.iter().chain(&shared.satellite).collect();
+    let cookie_domain = table.text("cookie_domain", |text| cookie_domain(text, &hosts))?.value;
+    Some(Subdomain { origin: shared.satellite.clone()?, cookie_domain })
 }
 
 /// Reads a consent policy.

@@ -26,16 +26,21 @@ pub(super) struct Shared {
     pub(super) origin: Option<Origin>,
     pub(super) secret: Option<SiteSecret>,
     pub(super) legacy_browsers: bool,
+    /// Whether its satellite is on another origin, and where.
+    pub(super) is_apart: bool,
+    pub(super) satellite: Option<Origin>,
 }
 
 impl Shared {
     fn read(table: &mut Table<'_, '_>, origin: Option<Origin>, files: &Files<'_>) -> Self {
         let secret = read_secret(table, files);
-        Self { origin, secret, legacy_browsers: table.flag("legacy_browsers").unwrap_or(false) }
+        let legacy_browsers = table.flag("legacy_browsers").unwrap_or(false);
+        Self { origin, secret, legacy_browsers, is_apart: false, satellite: None }
     }
 
     fn registered(&self) -> Option<RegisteredSite> {
-        Some(RegisteredSite::new(self.origin.clone()?, self.secret.as_ref()?, self.legacy_browsers))
+        let site = RegisteredSite::new(self.origin.clone()?, self.secret.as_ref()?, self.legacy_browsers);
+        Some(RegisteredSite { satellite: self.satellite.clone(), ..site })
     }
 }
 
@@ -89,7 +94,9 @@ fn read_secondary(
     sites: &mut Sites,
 ) {
     let origin = origins.read(&mut table, serve);
-    let shared = Shared::read(&mut table, origin, files);
+    let is_apart = table.has("satellite");
+    let satellite = origins.read_satellite(&mut table, origin.as_ref(), serve);
+    let shared = Shared { is_apart, satellite, ..Shared::read(&mut table, origin, files) };
     if serve {
         sites.served.extend(read_served(&mut table, Role::Secondary, &shared, files));
     } else {

@@ -34,6 +34,8 @@ pub mod path {
     pub const API_DOCUMENT: &str = "/_throughline/api/openapi.json";
     /// Satellite: a link to another of the company's sites.
     pub const GO: &str = "/_throughline/go";
+    /// Satellite of a site without a server of its own: begins a hop for the page's script.
+    pub const START: &str = "/_throughline/start";
     /// Satellite: a token in exchange for the local cookie, by script.
     pub const EXCHANGE: &str = "/_throughline/exchange";
     /// Both: the visitor's choice.
@@ -42,17 +44,24 @@ pub mod path {
     pub const FORGET: &str = "/_throughline/forget";
     /// Both: the browser SDK.
     pub const SDK: &str = "/_throughline/sdk.js";
+    /// Satellite of a site without a server of its own: the script that does what the middleware does elsewhere.
+    pub const HOP_SCRIPT: &str = "/_throughline/hop.js";
 }
 
-/// The two cookies. The `__Host-` prefix (RFC 6265bis section 4.1.3.2) pins each to its own host; the localhost profile
+/// The cookies: one for the ID and one for a hop. The `__Host-` prefix (RFC 6265bis section 4.1.3.2) pins each to its own host; the localhost profile
 /// goes without it, because WebKit drops such cookies on plain http.
 pub mod cookie {
     /// The ID cookie: the master cookie on the primary, the local cookie on a secondary.
     pub const ID: &str = "__Host-throughline";
     /// Binds a hop to the browser that began it.
     pub const HOP: &str = "__Host-throughline-hop";
+    /// In place of [`ID`], where the satellite is on a sub-domain: the whole site sends it, and `__Host-` forbids that. With
+    /// this prefix, it still cannot be set from plain http.
+    pub const SITE_ID: &str = "__Secure-throughline";
     /// [`ID`] in the localhost profile.
     pub const ID_LOCALHOST: &str = "throughline";
+    /// [`SITE_ID`] in the localhost profile.
+    pub const SITE_ID_LOCALHOST: &str = "throughline-site";
     /// [`HOP`] in the localhost profile.
     pub const HOP_LOCALHOST: &str = "throughline-hop";
 }
@@ -85,6 +94,9 @@ pub const PAGE_URL_LENGTH_MAX: usize = 8192 - 2048 - 128;
 /// redirect stays under 4 KB, which is what nginx's default buffer takes from a server behind it: a larger head would be a
 /// 502 in place of the page (the first law). This is stricter than rule S14's 8 KB.
 pub const RETURN_LENGTH_MAX: usize = 2560;
+
+/// How long a browser remembers which requests a satellite on a sub-domain takes from the site's pages.
+pub const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
 /// The longest body that any endpoint of ours reads, in octets.
 pub const BODY_LENGTH_MAX: usize = 4096;

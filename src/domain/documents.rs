@@ -25,8 +25,11 @@ pub struct Metadata {
 pub struct SiteEntry {
     /// Its exact origin.
     pub origin: String,
-    /// Its public keys, always on that origin.
+    /// Its public keys, always where its satellite is.
     pub jwks_uri: String,
+    /// The origin of its satellite, if that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub satellite: Option<String>,
 }
 
 /// `/_throughline/health`: whether a node answers, and what it knows of the broker.

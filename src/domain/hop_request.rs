@@ -4,7 +4,7 @@
 //! nothing can be read from it in two ways (rules B2, B10). The MAC covers the bytes as they travel.
 //!
 //! ```text
-//! v=1&site=<origin>&flow=<43>&iat=<seconds>&consent=<granted|implied>[&return=<URL>]&sig=<43>
+//! v=1&site=<origin>&flow=<43>&iat=<seconds>&consent=<granted|implied>[&return=<URL>[&referrer=<URL>]]&sig=<43>
 //! ```
 
 use std::fmt::{self, Write as _};
@@ -17,6 +17,7 @@ use crate::token::claims::{CLOCK_SKEW, Flow};
 
 use super::consent::Basis;
 use super::contract::{HOP_REQUEST_LIFE, RETURN_LENGTH_MAX};
+use super::referrer::Referrer;
 use super::url::PageUrl;
 
 /// Which endpoint a request is for. The MAC covers it, so that neither can serve as the other.
@@ -48,6 +49,8 @@ pub struct HopRequest {
     pub basis: Basis,
     /// The page to come back to; none for `whoami`.
     pub page: Option<PageUrl>,
+    /// What led to that page, where its script began the hop: the `Referer` is the page itself then.
+    pub referrer: Option<Referrer>,
 }
 
 impl HopRequest {
@@ -63,6 +66,10 @@ impl HopRequest {
         if let Some(page) = &self.page {
             query.push_str("&return=");
             push_encoded(&mut query, page.as_str());
+            if let Some(referrer) = &self.referrer {
+                query.push_str("&referrer=");
+                push_encoded(&mut query, referrer.as_str());
+            }
         }
         let endpoint = if self.page.is_some() { Endpoint::Hop } else { Endpoint::Whoami };
         let tag = key.tag(&mac_parts(endpoint, broker, &query));
@@ -77,8 +84,17 @@ impl HopRequest {
 /// place of the page (the first law).
 #[must_use]
 pub fn fits(page: &PageUrl) -> bool {
-    let encoded: usize = page.as_str().bytes().map(|byte| if is_unreserved(byte) { 1 } else { 3 }).sum();
-    encoded <= RETURN_LENGTH_MAX
+    encoded_length(page.as_str()) <= RETURN_LENGTH_MAX
+}
+
+/// Whether the referrer fits in beside the page. The hop goes without it otherwise.
+#[must_use]
+pub fn fits_beside(page: &PageUrl, referrer: &Referrer) -> bool {
+    encoded_length(page.as_str()) + encoded_length(referrer.as_str()) <= RETURN_LENGTH_MAX
+}
+
+fn encoded_length(text: &str) -> usize {
+    text.bytes().map(|byte| if is_unreserved(byte) { 1 } else { 3 }).sum()
 }
 
 fn mac_parts<'a>(endpoint: Endpoint, broker: &'a Origin, signed: &'a str) -> [&'a [u8]; 4] {
@@ -163,6 +179,11 @@ pub fn verify(
         Endpoint::Hop => Some(next("return=")?),
         Endpoint::Whoami => None,
     };
+    let referrer = match (endpoint, pairs.next()) {
+        (_, None) => None,
+        (Endpoint::Hop, Some(pair)) => Some(pair.strip_prefix("referrer=").ok_or(HopRefusal::Malformed)?),
+        (Endpoint::Whoami, Some(_)) => return Err(HopRefusal::Malformed),
+    };
     if pairs.next().is_some() {
         return Err(HopRefusal::Malformed);
     }
@@ -180,7 +201,15 @@ pub fn verify(
         }
         None => None,
     };
-    Ok(HopRequest { flow, issued_at, basis, page })
+    let referrer = match referrer {
+        Some(encoded) => {
+            let text = decode(encoded).ok_or(HopRefusal::Malformed)?;
+            // Only what a satellite would have written: the page, without its query.
+            Some(Referrer::parse(&text).filter(|referrer| referrer.as_str() == text).ok_or(HopRefusal::Malformed)?)
+        }
+        None => None,
+    };
+    Ok(HopRequest { flow, issued_at, basis, page, referrer })
 }
 
 fn decimal(text: &str) -> Option<UnixSeconds> {
@@ -245,7 +274,7 @@ mod tests {
 
     fn request(site: &Origin, page: &str) -> HopRequest {
         let flow = FlowSecret::new([9; 16]).flow();
-        HopRequest { flow, issued_at: NOW, basis: Basis::Implied, page: Some(PageUrl::on(site, page).unwrap()) }
+        HopRequest { flow, issued_at: NOW, basis: Basis::Implied, page: Some(PageUrl::on(site, page).unwrap()), referrer: None }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod properties;
 pub mod rate;
 pub mod record;
 pub mod record_batch;
+pub mod referrer;
 pub mod reports;
 pub mod siblings;
 pub mod site;

@@ -40,9 +40,26 @@ pub struct Site {
     pub hop_key: MacKey,
     /// What this site shows to the broker's API.
     pub api_key: ApiKey,
+    /// Where its satellite is, if not on the site's own origin.
+    pub satellite: Option<Subdomain>,
+}
+
+/// The satellite of a site whose pages have no server of their own: on a sub-domain of the same registrable domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subdomain {
+    /// The satellite's own origin.
+    pub origin: Origin,
+    /// The domain that the ID cookie is for. Both the site's host and the satellite's equal it or lie below it.
+    pub cookie_domain: String,
 }
 
 impl Site {
+    /// Where its satellite answers.
+    #[must_use]
+    pub fn served_at(&self) -> &Origin {
+        self.satellite.as_ref().map_or(&self.origin, |satellite| &satellite.origin)
+    }
+
     /// The keys of its cookie and of its hop requests that a site's secret gives, for its part.
     #[must_use]
     pub fn keys(role: Role, secret: &SiteSecret) -> (MacKey, MacKey) {
@@ -65,6 +82,8 @@ pub struct RegisteredSite {
     pub api_key: ApiKey,
     /// Whether its visitors' browsers may be too old for fetch metadata (rule S3).
     pub legacy_browsers: bool,
+    /// Where its satellite is, if not on the site's own origin.
+    pub satellite: Option<Origin>,
 }
 
 impl RegisteredSite {
@@ -73,7 +92,7 @@ impl RegisteredSite {
     pub fn new(origin: Origin, secret: &SiteSecret, legacy_browsers: bool) -> Self {
         let hop_key = secret.derive(Purpose::HopRequest);
         let api_key = secret.api_key();
-        Self { origin, hop_key, api_key, legacy_browsers }
+        Self { origin, hop_key, api_key, legacy_browsers, satellite: None }
     }
 }
 

@@ -59,7 +59,7 @@ pub fn redirect(kind: Redirect, location: Location, cookies: impl IntoIterator<I
 }
 
 /// An answer that nobody keeps or indexes (rule B7).
-fn unstored(status: StatusCode) -> HttpResponseBuilder {
+pub(super) fn unstored(status: StatusCode) -> HttpResponseBuilder {
     let mut answer = HttpResponseBuilder::new(status);
     answer.insert_header((header::CACHE_CONTROL, NO_STORE));
     answer.insert_header((X_ROBOTS_TAG, NOINDEX));
@@ -125,6 +125,17 @@ pub enum Answer {
     Now(HttpResponse),
     /// It comes.
     Later(LaterAnswer),
+}
+
+impl Answer {
+    /// The same, changed when it is there.
+    #[must_use]
+    pub fn map(self, change: impl FnOnce(HttpResponse) -> HttpResponse + 'static) -> Self {
+        match self {
+            Self::Now(answer) => Self::Now(change(answer)),
+            Self::Later(answer) => Self::Later(Box::pin(async move { change(answer.await) })),
+        }
+    }
 }
 
 /// An answer that comes.

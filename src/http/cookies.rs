@@ -1,11 +1,10 @@
-//! Reading and writing our two cookies (RFC 6265bis). Other cookies are never touched.
+//! Reading and writing our cookies (RFC 6265bis). Other cookies are never touched.
 
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::base::clock::UnixSeconds;
-use crate::base::secret::MacKey;
 use crate::domain::contract::{HOP_COOKIE_LIFE, cookie};
 use crate::domain::site::Site;
 use crate::domain::site_cookie::{self, Reading, SiteState};
@@ -24,20 +23,27 @@ pub enum SameSite {
 #[derive(Debug, Clone, Copy)]
 pub struct CookieJar {
     id: &'static str,
+    /// The name of an ID cookie that is for a whole site.
+    site_id: &'static str,
     hop: &'static str,
     secure: bool,
 }
 
 impl CookieJar {
     /// For real sites.
-    pub const PRODUCTION: Self = Self { id: cookie::ID, hop: cookie::HOP, secure: true };
+    pub const PRODUCTION: Self = Self { id: cookie::ID, site_id: cookie::SITE_ID, hop: cookie::HOP, secure: true };
     /// For `*.localhost` on plain http.
-    pub const LOCALHOST: Self = Self { id: cookie::ID_LOCALHOST, hop: cookie::HOP_LOCALHOST, secure: false };
+    pub const LOCALHOST: Self =
+        Self { id: cookie::ID_LOCALHOST, site_id: cookie::SITE_ID_LOCALHOST, hop: cookie::HOP_LOCALHOST, secure: false };
 
-    /// What the ID cookies of a request say.
+    /// What the ID cookies of a request to `site` say.
     #[must_use]
-    pub fn read_id(&self, headers: &HeaderMap, key: &MacKey, life: Duration, now: UnixSeconds) -> Reading {
-        site_cookie::read(values(headers, self.id), key, life, now)
+    pub fn read_id(&self, headers: &HeaderMap, site: &Site, now: UnixSeconds) -> Reading {
+        site_cookie::read(values(headers, self.id_of(site)), &site.cookie_key, site.cookie_life, now)
+    }
+
+    const fn id_of(&self, site: &Site) -> &'static str {
+        if site.satellite.is_some() { self.site_id } else { self.id }
     }
 
     /// Whether there is a hop cookie.
@@ -62,29 +68,35 @@ impl CookieJar {
     /// Sets the ID cookie.
     #[must_use]
     pub fn set_id(&self, site: &Site, same_site: SameSite, state: &SiteState, now: UnixSeconds) -> Option<HeaderValue> {
-        self.set(self.id, &state.write(&site.cookie_key), state.life(site.cookie_life, now), same_site)
+        let domain = site.satellite.as_ref().map(|satellite| satellite.cookie_domain.as_str());
+        let (value, life) = (state.write(&site.cookie_key), state.life(site.cookie_life, now));
+        self.set(self.id_of(site), &value, life, same_site, domain)
     }
 
     /// Sets the hop cookie.
     #[must_use]
     pub fn set_hop(&self, secret: &FlowSecret) -> Option<HeaderValue> {
-        self.set(self.hop, &secret.to_text(), HOP_COOKIE_LIFE, SameSite::Lax)
+        self.set(self.hop, &secret.to_text(), HOP_COOKIE_LIFE, SameSite::Lax, None)
     }
 
     /// Takes the hop cookie away.
     #[must_use]
     pub fn clear_hop(&self) -> Option<HeaderValue> {
-        self.set(self.hop, "", Duration::ZERO, SameSite::Lax)
+        self.set(self.hop, "", Duration::ZERO, SameSite::Lax, None)
     }
 
-    fn set(&self, name: &str, value: &str, life: Duration, same_site: SameSite) -> Option<HeaderValue> {
+    fn set(&self, name: &str, value: &str, life: Duration, same_site: SameSite, domain: Option<&str>) -> Option<HeaderValue> {
         // Browsers take `SameSite=None` only together with `Secure`; they count *.localhost as secure enough for that.
         let (secure, same_site) = match same_site {
             SameSite::Lax if self.secure => ("; Secure", "Lax"),
             SameSite::Lax => ("", "Lax"),
             SameSite::None => ("; Secure", "None"),
         };
-        let text = format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite={same_site}{secure}", life.as_secs());
+        let mut text = format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite={same_site}{secure}", life.as_secs());
+        if let Some(domain) = domain {
+            text.push_str("; Domain=");
+            text.push_str(domain);
+        }
         HeaderValue::from_maybe_shared(actix_web::web::Bytes::from(text)).ok()
     }
 }

@@ -88,7 +88,12 @@ pub fn is_early_data(headers: &HeaderMap) -> bool {
 /// The origin that the browser says led here.
 #[must_use]
 pub fn referrer_origin(headers: &HeaderMap) -> Option<&str> {
-    let referrer = text(headers, &header::REFERER)?;
+    origin_of(text(headers, &header::REFERER)?)
+}
+
+/// The origin of an address, as far as it goes without reading the whole.
+#[must_use]
+pub fn origin_of(referrer: &str) -> Option<&str> {
     let authority_at = referrer.find("://")? + 3;
     let length = referrer[authority_at..].find(['/', '?', '#']).unwrap_or(referrer.len() - authority_at);
     Some(&referrer[..authority_at + length])
@@ -96,10 +101,22 @@ pub fn referrer_origin(headers: &HeaderMap) -> Option<&str> {
 
 /// Whether a request comes from the site's own pages: only such a one may read or change what is known of the visitor.
 ///
-/// Fetch metadata says so where it is sent. An older browser sends `Origin` with a POST; with neither, a GET can only be
-/// read by the same origin anyhow, since no answer of ours allows CORS.
+/// Where the satellite is on a sub-domain, its pages are on another origin, and every browser names that.
 #[must_use]
-pub fn is_same_origin(headers: &HeaderMap, origin: &Origin, is_get: bool) -> bool {
+pub fn is_own_page(headers: &HeaderMap, site: &Site, is_get: bool) -> bool {
+    if site.satellite.is_none() {
+        return is_same_origin(headers, &site.origin, is_get);
+    }
+    let is_page = headers.get(header::ORIGIN).is_some_and(|from| from.as_bytes() == site.origin.as_str().as_bytes());
+    is_page && text(headers, &SEC_FETCH_SITE).is_none_or(|from| from == "same-site")
+}
+
+/// Whether a request comes from `origin` itself.
+///
+/// Fetch metadata says so where it is sent. An older browser sends `Origin` with a POST; with neither, a GET can only be
+/// read by the same origin anyhow, since no answer to such a site allows CORS.
+#[must_use]
+fn is_same_origin(headers: &HeaderMap, origin: &Origin, is_get: bool) -> bool {
     match (text(headers, &SEC_FETCH_SITE), headers.get(&header::ORIGIN)) {
         (Some(site), _) => site == "same-origin",
         (None, Some(from)) => from.as_bytes() == origin.as_str().as_bytes(),

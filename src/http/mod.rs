@@ -4,6 +4,7 @@ pub mod answer;
 pub mod client;
 pub mod client_address;
 pub mod cookies;
+pub mod cors;
 pub mod event;
 pub mod facts;
 pub mod remote_records;
@@ -45,7 +46,7 @@ impl Env {
     /// refused (rule C1).
     #[must_use]
     pub fn read_id(&self, headers: &HeaderMap, site: &Site, now: UnixSeconds) -> (Reading, bool) {
-        let reading = self.cookies.read_id(headers, &site.cookie_key, site.cookie_life, now);
+        let reading = self.cookies.read_id(headers, site, now);
         match reading.state.identity {
             Some(identity) if self.revoked.contains(identity.visitor) => (Reading { state: SiteState::DENIED, ..reading }, true),
             _ => (reading, false),

@@ -11,7 +11,6 @@ use crate::domain::consent::{Basis, Standing};
 use crate::domain::reports::Report;
 use crate::domain::site::Role;
 use crate::domain::site_cookie::SiteState;
-use crate::http::facts::referrer_origin;
 use crate::http::{Env, ServedSite};
 use crate::store::recent_set::Claim;
 use crate::store::replay::Claiming;
@@ -31,6 +30,17 @@ pub struct Arrived {
     pub code: &'static str,
 }
 
+/// A token, and what came with it.
+#[derive(Clone, Copy)]
+pub struct Brought<'a> {
+    /// The token.
+    pub token: &'a str,
+    /// The request that brought it.
+    pub headers: &'a HeaderMap,
+    /// The origin of the page that led here: as the browser says, or the page's own script (rule L2).
+    pub referrer: Option<&'a str>,
+}
+
 /// A token that counts if this is its first use.
 pub struct Arriving {
     verified: VerifiedToken,
@@ -46,7 +56,7 @@ struct LinkProof {
     basis: Basis,
 }
 
-/// Checks `token` for the browser that sent `headers`. Everything but whether it was used before.
+/// Checks a token for the browser that brought it. Everything but whether it was used before.
 ///
 /// # Errors
 /// When it does not count. Nothing has changed then, and the page is to be served (the first law).
@@ -54,11 +64,11 @@ pub fn check(
     satellite: &Satellite,
     env: &Env,
     served: &ServedSite,
-    headers: &HeaderMap,
-    token: &str,
+    brought: &Brought<'_>,
     state: &SiteState,
     standing: Standing,
 ) -> Result<Arriving, Refusal> {
+    let Brought { token, headers, referrer } = *brought;
     if token.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -70,7 +80,6 @@ pub fn check(
         return Err(Refusal::Token(TokenRefusal::WrongParty));
     }
     let siblings = satellite.siblings.load();
-    let referrer = referrer_origin(headers);
     if unverified.kind() == TokenKind::Link && referrer.and_then(|origin| siblings.origin(origin)).is_none() {
         return Err(Refusal::WrongReferrer);
     }

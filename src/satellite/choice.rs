@@ -23,7 +23,7 @@ use crate::domain::site::Site;
 use crate::domain::site_cookie::SiteState;
 use crate::domain::url::PageUrl;
 use crate::http::answer::{Redirect, Refusal, json, redirect};
-use crate::http::facts::{facts, is_same_origin};
+use crate::http::facts::{facts, is_own_page};
 use crate::http::{Env, ServedSite};
 
 use super::Satellite;
@@ -52,7 +52,7 @@ pub async fn consent(
     headers: &HeaderMap,
     body: &web::Bytes,
 ) -> HttpResponse {
-    if !is_same_origin(headers, &served.site.origin, false) {
+    if !is_own_page(headers, &served.site, false) {
         return NOT_SAME_ORIGIN.json();
     }
     let choice = match field(headers, body, "choice").as_deref() {
@@ -71,7 +71,7 @@ pub async fn forget(
     headers: &HeaderMap,
     body: &web::Bytes,
 ) -> HttpResponse {
-    if !is_same_origin(headers, &served.site.origin, false) {
+    if !is_own_page(headers, &served.site, false) {
         return NOT_SAME_ORIGIN.json();
     }
     answer(satellite, env, served, headers, body, Choice::Denied).await

@@ -1,10 +1,11 @@
-//! `/_throughline/exchange`: the page's own script brings a bounce token that it got by the CORS route.
+//! `/_throughline/exchange`: the page's own script brings a token: one that it got by the CORS route, or, where the satellite is on a
+//! sub-domain, one that stood in the page's URL.
 //!
 //! A `GET` begins a flow: it sets the hop cookie and answers with the signed `whoami` URL to ask. The `POST` brings the
 //! token. The rules of a token that comes in a URL hold for one that comes so.
 
+use actix_web::dev::RequestHead;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +15,12 @@ use crate::domain::contract::path;
 use crate::domain::hop_request::HopRequest;
 use crate::http::answer::{Refusal, json};
 use crate::http::event::{Event, Step};
-use crate::http::facts::{facts, is_early_data, is_same_origin};
+use crate::http::facts::{facts, is_early_data, is_own_page, origin_of, referrer_origin};
 use crate::http::{Env, ServedSite};
 use crate::token::claims::FlowSecret;
 
 use super::Satellite;
-use super::arrive::check;
+use super::arrive::{self, check};
 use super::me::NOT_SAME_ORIGIN;
 
 const NO_CONSENT: Refusal =
@@ -42,6 +43,8 @@ struct Begun {
 #[serde(deny_unknown_fields)]
 struct Brought {
     token: String,
+    /// What `document.referrer` was when the token stood in the page's URL. The `Referer` of this request is the page itself.
+    referrer: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -54,7 +57,7 @@ struct Exchanged {
 #[must_use]
 pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpRequest) -> HttpResponse {
     let site = &served.site;
-    if !is_same_origin(request.headers(), &site.origin, true) {
+    if !is_own_page(request.headers(), site, true) {
         return NOT_SAME_ORIGIN.json();
     }
     let now = env.clock.now();
@@ -66,7 +69,7 @@ pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
     // A hop that is under way in another tab keeps its secret.
     let secret = env.cookies.hop_secret(request.headers()).map_or_else(|| random_bytes(&*env.random).map(FlowSecret::new), Ok);
     let Ok(secret) = secret else { return UNAVAILABLE.json() };
-    let query = HopRequest { flow: secret.flow(), issued_at: now, basis, page: None }.sign(
+    let query = HopRequest { flow: secret.flow(), issued_at: now, basis, page: None, referrer: None }.sign(
         &satellite.primary,
         &site.origin,
         &site.hop_key,
@@ -80,20 +83,31 @@ pub async fn exchange(
     satellite: &Satellite,
     env: &Env,
     served: &ServedSite,
-    headers: &HeaderMap,
+    head: &RequestHead,
     body: &web::Bytes,
 ) -> HttpResponse {
     let site = &served.site;
-    if !is_same_origin(headers, &site.origin, false) {
+    let headers = &head.headers;
+    if !is_own_page(headers, site, false) {
         return NOT_SAME_ORIGIN.json();
     }
     if is_early_data(headers) {
         return TOO_EARLY.json();
     }
-    let Ok(brought) = serde_json::from_slice::<Brought>(body) else { return NO_TOKEN.json() };
+    let Ok(Brought { token, referrer: told }) = serde_json::from_slice::<Brought>(body) else { return NO_TOKEN.json() };
+    let referrer = match (&site.satellite, &told) {
+        (Some(_), told) => told.as_deref().and_then(origin_of),
+        (None, None) => referrer_origin(headers),
+        (None, Some(_)) => return NO_TOKEN.json(),
+    };
     let now = env.clock.now();
     let facts = facts(&actix_web::http::Method::POST, path::EXCHANGE, headers, env, site, now);
-    let outcome = match check(satellite, env, served, headers, &brought.token, &facts.cookies.state, facts.standing(site)) {
+    let client = env.proxies.client_key(head.peer_addr.map(|address| address.ip()), headers);
+    if facts.cookies.state.hop_begun.is_some() {
+        satellite.departures.returned(client, env.clock.uptime());
+    }
+    let brought = arrive::Brought { token: &token, headers, referrer };
+    let outcome = match check(satellite, env, served, &brought, &facts.cookies.state, facts.standing(site)) {
         Ok(arriving) => {
             let claim = arriving.claim(satellite, env).claimed().await;
             arriving.finish(satellite, served, claim)

@@ -21,11 +21,11 @@ use crate::domain::reports::{Report, Reported};
 use crate::domain::siblings::Siblings;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::http::answer::{Answer, Refusal, json, property_refused};
-use crate::http::facts::{gpc, is_same_origin};
+use crate::http::facts::{gpc, is_own_page};
 use crate::http::{Env, ServedSite};
 use crate::store::records::{Records, Unavailable};
 
-use super::Satellite;
+use super::{Satellite, script_hop};
 
 /// For every endpoint that only the site's own pages may use.
 pub(super) const NOT_SAME_ORIGIN: Refusal = Refusal {
@@ -61,6 +61,9 @@ struct Me {
     /// The script must know which pages are the company's own: which referrers to hide, and which links to carry the ID over.
     #[serde(serialize_with = "names")]
     sites: Arc<Siblings>,
+    /// Where the page's script does the hop: whether it may begin one now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<bool>,
 }
 
 fn names<S: Serializer>(siblings: &Arc<Siblings>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -85,10 +88,15 @@ fn known(env: &Env, served: &ServedSite, headers: &HeaderMap) -> Known {
 /// Answers with what is known of the visitor.
 #[must_use]
 pub fn me(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpRequest) -> Answer {
-    if !is_same_origin(request.headers(), &served.site.origin, true) {
+    if !is_own_page(request.headers(), &served.site, true) {
         return NOT_SAME_ORIGIN.json().into();
     }
-    let Known { identity, standing, cookie } = known(env, served, request.headers());
+    let Known { mut identity, standing, mut cookie } = known(env, served, request.headers());
+    let mut start = None;
+    if let Some(offer) = script_hop::offer(satellite, env, served, request) {
+        (identity, start) = (offer.identity, Some(offer.may_start));
+        cookie = offer.cookie;
+    }
     let mut me = Me {
         visitor: identity.map(|identity| identity.visitor.to_string()),
         source: identity.map(|identity| identity.source.as_str()),
@@ -97,6 +105,7 @@ pub fn me(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpR
         properties: Properties::default(),
         record: "none",
         sites: satellite.siblings.load_full(),
+        start,
     };
     // A provisional ID has no record.
     let Some(identity) = identity.filter(|identity| identity.source != Source::Provisional) else {
@@ -144,7 +153,7 @@ pub async fn remember(
     body: &web::Bytes,
 ) -> HttpResponse {
     let site = &served.site.origin;
-    if !is_same_origin(headers, site, false) {
+    if !is_own_page(headers, &served.site, false) {
         return NOT_SAME_ORIGIN.json();
     }
     let change = match PropertyChange::parse(body) {

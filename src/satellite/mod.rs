@@ -10,6 +10,7 @@ pub mod go;
 pub mod landing;
 pub mod me;
 pub mod page;
+pub mod script_hop;
 pub mod sdk;
 pub mod watch;
 

@@ -16,12 +16,13 @@ use crate::domain::consent::Standing;
 use crate::domain::decision::{Decision, Facts, Reason, decide, known};
 use crate::domain::hop_request::HopRequest;
 use crate::domain::parameter::{Parameter, parameter, without_parameter};
+use crate::domain::referrer::Referrer;
 use crate::domain::site::Role;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::domain::url::{Location, PageUrl};
 use crate::http::answer::{Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
-use crate::http::facts::{facts_beside, gpc, is_early_data, text};
+use crate::http::facts::{facts_beside, gpc, is_early_data, referrer_origin, text};
 use crate::http::visitor::Visitor;
 use crate::http::{Env, ServedSite};
 use crate::store::record_keeper::Sighting;
@@ -29,7 +30,7 @@ use crate::store::replay::Claiming;
 use crate::token::claims::{Flow, FlowSecret};
 
 use super::Satellite;
-use super::arrive::check;
+use super::arrive::{Brought, check};
 use super::landing::{Landing, Waiting};
 
 /// What becomes of the request.
@@ -90,26 +91,9 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     if !facts.keeps_cookies() && facts.page_navigation(site.legacy_browsers).is_ok() {
         facts.is_bare_client = satellite.bare_clients.contains(client(), env.clock.uptime());
     }
-    let request = Request { satellite, env, served, head, facts: &facts, standing, now };
-    let mut page = match decide(&facts, site, circuit(satellite, &site.origin), now) {
-        Decision::Pass(reason, identity) => {
-            if reason != Reason::Known {
-                request.tell(Step::Page, reason.code(), None);
-            }
-            Page::Serve(Served::plain(visitor(identity, standing)))
-        }
-        Decision::Start(page) => {
-            request.start(page, client).unwrap_or_else(|NoRandomness| request.serve_without("no_randomness"))
-        }
-        Decision::Consume => return request.consume(client),
-        Decision::Probe => request.probe(),
-        Decision::MintProvisional => request.mint(Source::Provisional),
-        Decision::MintMaster => request.mint(Source::Broker),
-    };
-    if let (true, Page::Serve(served)) = (is_revoked, &mut page) {
-        served.cookie = request.set_id(&SiteState::DENIED);
-    }
-    Decided::Now(page)
+    let request = Request { satellite, env, served, head, facts: &facts, standing, is_revoked, now };
+    let decision = decide(&facts, site, circuit(satellite, &site.origin), now);
+    request.follow(decision, None, &client).map_or_else(|| request.consume(client), Decided::Now)
 }
 
 /// A hop for another site may have made the master cookie: the record learns here that the primary has seen the visitor, too.
@@ -125,22 +109,47 @@ pub(super) fn visitor(identity: Option<Identity>, standing: Standing) -> Visitor
     Visitor::new(identity.map(|identity| (identity.visitor, identity.source)), standing.as_str())
 }
 
-struct Request<'a> {
-    satellite: &'a Satellite,
-    env: &'a Env,
-    served: &'a ServedSite,
-    head: &'a RequestHead,
-    facts: &'a Facts<'a>,
-    standing: Standing,
-    now: UnixSeconds,
+pub(super) struct Request<'a> {
+    pub(super) satellite: &'a Satellite,
+    pub(super) env: &'a Env,
+    pub(super) served: &'a ServedSite,
+    pub(super) head: &'a RequestHead,
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) standing: Standing,
+    /// It brought an ID that counts no more.
+    pub(super) is_revoked: bool,
+    pub(super) now: UnixSeconds,
 }
 
 impl Request<'_> {
+    /// Does as was decided; `None` where a token is to be used up. `referrer` is what a page's script says led to the page.
+    pub(super) fn follow(&self, decision: Decision, referrer: Option<Referrer>, client: &dyn Fn() -> u128) -> Option<Page> {
+        let mut page = match decision {
+            Decision::Consume => return None,
+            Decision::Pass(reason, identity) => {
+                if reason != Reason::Known {
+                    self.tell(Step::Page, reason.code(), None);
+                }
+                Page::Serve(Served::plain(visitor(identity, self.standing)))
+            }
+            Decision::Start(page) => {
+                self.start(page, referrer, client).unwrap_or_else(|NoRandomness| self.serve_without("no_randomness"))
+            }
+            Decision::Probe => self.probe(),
+            Decision::MintProvisional => self.mint(Source::Provisional),
+            Decision::MintMaster => self.mint(Source::Broker),
+        };
+        if let (true, Page::Serve(served)) = (self.is_revoked, &mut page) {
+            served.cookie = self.set_id(&SiteState::DENIED);
+        }
+        Some(page)
+    }
+
     fn tell(&self, step: Step, code: &'static str, flow: Option<Flow>) {
         self.env.observer.saw(&Event { site: &self.served.site.origin, step, code, flow });
     }
 
-    fn set_id(&self, state: &SiteState) -> Option<HeaderValue> {
+    pub(super) fn set_id(&self, state: &SiteState) -> Option<HeaderValue> {
         self.env.cookies.set_id(&self.served.site, self.served.same_site, state, self.now)
     }
 
@@ -157,7 +166,7 @@ impl Request<'_> {
 
     /// Sends the visitor on a hop. The ID cookie notes the attempt for a day (rule S12), the hop cookie binds it to this
     /// browser for two minutes. Of clients that look alike and bring no such note, one leaves at a time (rule S16).
-    fn start(&self, page: PageUrl, client: impl Fn() -> u128) -> Result<Page, NoRandomness> {
+    fn start(&self, page: PageUrl, referrer: Option<Referrer>, client: &dyn Fn() -> u128) -> Result<Page, NoRandomness> {
         let Some(basis) = self.standing.basis() else { return Ok(self.serve_without(Reason::NoConsent.code())) };
         let has_trace = self.facts.cookies.state.hop_begun.is_some();
         if !has_trace && !self.satellite.departures.may_leave(client(), self.env.clock.uptime()) {
@@ -165,7 +174,7 @@ impl Request<'_> {
             return Ok(if self.facts.cookies.seen { self.serve_without(Reason::HopPaused.code()) } else { self.probe() });
         }
         let secret = FlowSecret::new(random_bytes(&*self.env.random)?);
-        let request = HopRequest { flow: secret.flow(), issued_at: self.now, basis, page: Some(page) };
+        let request = HopRequest { flow: secret.flow(), issued_at: self.now, basis, page: Some(page), referrer };
         let query = request.sign(&self.satellite.primary, &self.served.site.origin, &self.served.site.hop_key);
         let state = SiteState { hop_begun: Some(self.now), ..self.facts.cookies.state };
         let cookies = [self.env.cookies.set_hop(&secret), self.set_id(&state)].into_iter().flatten();
@@ -182,7 +191,9 @@ impl Request<'_> {
             }
             Parameter::Once(token) if !token.is_empty() && !self.env.may(self.head) => Err(ArrivalRefusal::TooMany),
             Parameter::Once(token) => {
-                check(self.satellite, self.env, self.served, &self.head.headers, token, state, self.standing)
+                let headers = &self.head.headers;
+                let brought = Brought { token, headers, referrer: referrer_origin(headers) };
+                check(self.satellite, self.env, self.served, &brought, state, self.standing)
             }
             Parameter::Absent | Parameter::Repeated => Err(ArrivalRefusal::Repeated),
         };
@@ -233,7 +244,7 @@ impl Request<'_> {
 /// visitor would come back with nothing and be left alone for a day (rules S12, S13). And while it does not know this site,
 /// it would show every visitor its own 400 page (rule B1). Nor could its tokens be taken while nobody can tell whether they were used
 /// before (rule T7).
-fn circuit(satellite: &Satellite, site: &Origin) -> Circuit {
+pub(super) fn circuit(satellite: &Satellite, site: &Origin) -> Circuit {
     match satellite.breaker.circuit() {
         Circuit::Closed if !satellite.siblings.load().can_hop(site) || !satellite.replay.is_ready() => Circuit::Unprobed,
         circuit => circuit,

@@ -1,7 +1,7 @@
-//! `GET /_throughline/sdk.js`: the browser SDK, as `sdk/` built it.
+//! `GET /_throughline/sdk.js` and `hop.js`: the scripts for browsers, as `sdk/` built them.
 //!
-//! It is in the binary, so that a page and the satellite behind it never disagree. It says nothing about the visitor, and every
-//! cache may keep it.
+//! They are in the binary, so that a page and the satellite behind it never disagree. They say nothing about the visitor, and every
+//! cache may keep them.
 
 use std::sync::LazyLock;
 
@@ -11,40 +11,62 @@ use ring::digest::{SHA256, SHA384, digest};
 
 use crate::base::encoding::{base64, base64url};
 use crate::domain::contract::path;
-
-const SCRIPT: &str = include_str!("../../sdk/dist/sdk.js");
+use crate::domain::site::Site;
 
 /// A page that does not say which version it wants has a new one within the hour.
 const CHANGING: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 const UNCHANGING: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
+/// A script that satellites serve.
+pub struct Script {
+    path: &'static str,
+    text: &'static str,
+    version: LazyLock<String>,
+}
+
+/// The browser SDK.
+pub static SDK: Script =
+    Script { path: path::SDK, text: include_str!("../../sdk/dist/sdk.js"), version: LazyLock::new(|| version(SDK.text)) };
+
+/// What does the hop by script.
+pub static HOP: Script =
+    Script { path: path::HOP_SCRIPT, text: include_str!("../../sdk/dist/hop.js"), version: LazyLock::new(|| version(HOP.text)) };
+
 /// 96 bits of the script's SHA-256: enough to tell versions apart. Nothing depends on it being hard to forge.
-static VERSION: LazyLock<String> = LazyLock::new(|| base64url(&digest(&SHA256, SCRIPT.as_bytes()).as_ref()[..12]));
-
-/// The value of a script tag's `integrity` (Subresource Integrity).
-#[must_use]
-pub fn integrity() -> String {
-    format!("sha384-{}", base64(digest(&SHA384, SCRIPT.as_bytes()).as_ref()))
+fn version(text: &str) -> String {
+    base64url(&digest(&SHA256, text.as_bytes()).as_ref()[..12])
 }
 
-/// The path with this script's version, which a cache may keep for a year.
-#[must_use]
-pub fn versioned_path() -> String {
-    format!("{}?v={}", path::SDK, *VERSION)
-}
+impl Script {
+    /// The value of a script tag's `integrity` (Subresource Integrity).
+    #[must_use]
+    pub fn integrity(&self) -> String {
+        format!("sha384-{}", base64(digest(&SHA384, self.text.as_bytes()).as_ref()))
+    }
 
-/// Answers with the script.
-#[must_use]
-pub fn sdk(request: &HttpRequest) -> HttpResponse {
-    let tag = format!("\"{}\"", *VERSION);
-    let is_versioned = request.query_string().strip_prefix("v=") == Some(VERSION.as_str());
-    let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-    let is_known = known.flat_map(|value| value.split(',')).any(|one| one.trim().trim_start_matches("W/") == tag);
-    let mut answer = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    answer
-        .insert_header((header::CACHE_CONTROL, if is_versioned { UNCHANGING } else { CHANGING }))
-        .insert_header((header::ETAG, tag))
-        .insert_header((header::CONTENT_TYPE, "text/javascript; charset=utf-8"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    if is_known { answer.finish() } else { answer.body(SCRIPT) }
+    /// The path with this script's version, which a cache may keep for a year.
+    #[must_use]
+    pub fn versioned_path(&self) -> String {
+        format!("{}?v={}", self.path, *self.version)
+    }
+
+    /// Answers with the script. Pages on another origin than their satellite can check its integrity, for which browsers want to
+    /// be told that they may read it.
+    #[must_use]
+    pub fn answer(&self, site: &Site, request: &HttpRequest) -> HttpResponse {
+        let tag = format!("\"{}\"", *self.version);
+        let is_versioned = request.query_string().strip_prefix("v=") == Some(self.version.as_str());
+        let known = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
+        let is_known = known.flat_map(|value| value.split(',')).any(|one| one.trim().trim_start_matches("W/") == tag);
+        let mut answer = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        answer
+            .insert_header((header::CACHE_CONTROL, if is_versioned { UNCHANGING } else { CHANGING }))
+            .insert_header((header::ETAG, tag))
+            .insert_header((header::CONTENT_TYPE, "text/javascript; charset=utf-8"))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        if site.satellite.is_some() {
+            answer.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+        }
+        if is_known { answer.finish() } else { answer.body(self.text) }
+    }
 }

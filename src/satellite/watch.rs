@@ -119,13 +119,13 @@ async fn refresh(satellite: &Satellite, client: &Client) -> bool {
     };
     let old = satellite.siblings.load_full();
     // Who is registered counts at once; links must not wait for the keys of a site that hangs.
-    let mut sites: Vec<_> = metadata
+    let (mut sites, satellites): (Vec<_>, Vec<_>) = metadata
         .into_iter()
-        .map(|origin| {
+        .map(|(origin, satellite)| {
             let keys = old.keys_of(&origin);
-            (origin, keys)
+            ((origin, keys), satellite)
         })
-        .collect();
+        .unzip();
     let mut primary_keys = old.keys_of(primary);
     let publish = |primary_keys: &[PublicKey], sites: &[(Origin, Vec<PublicKey>)]| {
         satellite.siblings.store(Arc::new(Siblings::new(primary, primary_keys.to_vec(), sites.to_vec())));
@@ -142,8 +142,8 @@ async fn refresh(satellite: &Satellite, client: &Client) -> bool {
     renew(primary, &mut primary_keys).await;
     // Hops wait for the broker's keys, so they count before the others have come.
     publish(&primary_keys, &sites);
-    for (origin, keys) in &mut sites {
-        renew(origin, keys).await;
+    for ((origin, keys), satellite) in sites.iter_mut().zip(&satellites) {
+        renew(satellite.as_ref().unwrap_or(origin), keys).await;
     }
     publish(&primary_keys, &sites);
     complete
@@ -182,14 +182,17 @@ pub async fn catch_up(records: &dyn Records, revoked: &RevokedIds, cursor: &mut 
     }
 }
 
-async fn fetch_metadata(client: &Client, primary: &Origin) -> Result<Vec<Origin>, String> {
+/// Each site, and where its satellite is, if not on its own origin.
+async fn fetch_metadata(client: &Client, primary: &Origin) -> Result<Vec<(Origin, Option<Origin>)>, String> {
     let body = client.get(primary, path::METADATA).await.map_err(|failure| failure.to_string())?;
     let metadata: Metadata = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
     if metadata.protocol != 1 || metadata.issuer != primary.as_str() {
         return Err("it is another broker's, or of another version of the protocol".into());
     }
-    // Where a site's keys are follows from its origin; an address in a document is not gone to.
-    metadata.sites.iter().map(|site| Origin::parse(&site.origin).map_err(|mistake| mistake.to_string())).collect()
+    // Where a site's keys are follows from an origin; an address in a document is not gone to.
+    let origin = |text: &str| Origin::parse(text).map_err(|mistake| mistake.to_string());
+    let sites = metadata.sites.iter();
+    sites.map(|site| Ok((origin(&site.origin)?, site.satellite.as_deref().map(origin).transpose()?))).collect()
 }
 
 async fn fetch_keys(client: &Client, origin: &Origin) -> Result<Vec<PublicKey>, String> {

@@ -3,4 +3,5 @@
 mod cli;
 mod mistakes;
 mod mutated;
+mod subdomains;
 mod world;

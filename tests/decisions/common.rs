@@ -57,6 +57,7 @@ pub(crate) fn site(role: Role, consent: ConsentPolicy) -> Site {
         cookie_key,
         hop_key,
         api_key: secret().api_key(),
+        satellite: None,
     }
 }
 

@@ -16,7 +16,13 @@ fn hop_key() -> MacKey {
 }
 
 fn request(page: &str) -> HopRequest {
-    HopRequest { flow: flow(1), issued_at: NOW, basis: Basis::Granted, page: Some(PageUrl::on(&shop(), page).unwrap()) }
+    HopRequest {
+        flow: flow(1),
+        issued_at: NOW,
+        basis: Basis::Granted,
+        page: Some(PageUrl::on(&shop(), page).unwrap()),
+        referrer: None,
+    }
 }
 
 fn believed(query: &str) -> bool {

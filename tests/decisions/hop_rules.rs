@@ -210,7 +210,8 @@ fn s14_a_hop_whose_answer_would_not_fit_a_proxys_buffer_does_not_start() {
         let facts = Facts { path_and_query: &page, ..control() };
         match decide(&facts, &site, Circuit::Closed, NOW) {
             Decision::Start(page) => {
-                let request = HopRequest { flow: flow(1), issued_at: NOW, basis: Basis::Granted, page: Some(page) };
+                let request =
+                    HopRequest { flow: flow(1), issued_at: NOW, basis: Basis::Granted, page: Some(page), referrer: None };
                 let location = Location::hop(&broker, &request.sign(&broker, &own, &site.hop_key));
                 // The rest of the head takes less than 600 octets.
                 assert!(location.as_str().len() < 4096 - 600, "{escapes} escapes: {}", location.as_str().len());

@@ -16,6 +16,7 @@ mod naughty;
 mod rates;
 mod refusals;
 mod satellite;
+mod script_hop;
 mod sign;
 mod urls;
 mod whoami;

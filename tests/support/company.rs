@@ -177,7 +177,7 @@ impl Company {
     /// When it takes too long, or a process ends.
     pub(crate) fn wait_until_ready(&mut self) -> Result<(), String> {
         let (port, broker_port) = (self.port(), self.broker_port());
-        let (shop, learn) = (self.shop.clone(), self.learn.clone());
+        let (shop, learn) = (self.folder.pages_of_shop(&self.shop), self.learn.clone());
         let mut is_over = || self.processes.iter_mut().any(Process::has_ended);
         wait_until("the primary is well", &mut is_over, || is_healthy(broker_port, "brand.localhost", true))?;
         wait_until("the secondaries see the broker", &mut is_over, || is_healthy(port, "shop.localhost", false))?;

@@ -36,6 +36,9 @@ pub(crate) struct Setup {
     pub(crate) limit_lines: String,
     /// Lines in the table of every site that is served.
     pub(crate) site_lines: String,
+    /// The shop's pages are served elsewhere, on this origin, and its own address is that of its satellite, whose cookie is for this
+    /// domain.
+    pub(crate) apart: Option<(&'static str, &'static str)>,
     /// `workers` of `[limits]`.
     pub(crate) workers: usize,
     /// `replay_entries` of `[limits]`.
@@ -60,6 +63,7 @@ impl Default for Setup {
             listen_lines: String::new(),
             limit_lines: String::new(),
             site_lines: String::new(),
+            apart: None,
             workers: 1,
             replay_entries: 100_000,
             probe_interval_ms: 500,
@@ -141,6 +145,11 @@ impl Folder {
         self.setup.env
     }
 
+    /// The origin of the shop's pages, where its own address is `shop`.
+    pub(crate) fn pages_of_shop(&self, shop: &str) -> String {
+        self.setup.apart.map_or(shop, |(pages, _)| pages).to_owned()
+    }
+
     /// The secret that a site shares with the broker.
     pub(crate) fn secret(&self, site: &str) -> SiteSecret {
         let index = SITES.iter().position(|name| *name == site).expect("one of the three sites");
@@ -164,8 +173,12 @@ impl Folder {
              revocation_interval_ms = {revocation_interval_ms}\n"
         );
         for (index, (site, origin)) in SITES.into_iter().zip(origins).enumerate() {
+            let apart = self.setup.apart.filter(|_| site == "shop");
+            let (origin, satellite) =
+                apart.map_or((origin.as_str(), String::new()), |(pages, _)| (pages, format!("satellite = \"{origin}\"\n")));
             if index > 0 && part == Part::Broker {
-                let _ = write!(text, "[[site]]\norigin = \"{origin}\"\nserve = false\nsecret_file = \"{site}.secret\"\n");
+                let _ =
+                    write!(text, "[[site]]\norigin = \"{origin}\"\nserve = false\nsecret_file = \"{site}.secret\"\n{satellite}");
                 continue;
             }
             text.push_str(if index == 0 { "[primary]\n" } else { "[[site]]\n" });
@@ -177,8 +190,12 @@ impl Folder {
             let policy = consent[index];
             let _ = write!(
                 text,
-                "consent = \"{policy}\"\nsecret_file = \"{site}.secret\"\nkey_file = \"{site}.keys.json\"\nfiles = \"{site}\"\n"
+                "consent = \"{policy}\"\nsecret_file = \"{site}.secret\"\nkey_file = \"{site}.keys.json\"\n{satellite}"
             );
+            let _ = match apart {
+                Some((_, domain)) => writeln!(text, "cookie_domain = \"{domain}\""),
+                None => writeln!(text, "files = \"{site}\""),
+            };
             if index == 0 && *whoami {
                 text.push_str("whoami = true\n");
             }

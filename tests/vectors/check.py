@@ -80,17 +80,21 @@ def keys(vectors, secret):
 
 
 def requests(vectors, secret):
-    """The flow, and the two signed queries."""
+    """The flow, and the signed queries."""
     cookie = vectors["hop-cookie"]
     expect("the length of the hop cookie", len(unb64(cookie)), 16)
     expect("the flow", b64(hashlib.sha256(cookie.encode()).digest()), vectors["flow"])
     key = hkdf(secret, "hop-request")
-    site, page = (quote(vectors[name], safe="-._~") for name in ("site", "page"))
-    for endpoint, basis, tail in (("hop", "granted", f"&return={page}"), ("whoami", "implied", "")):
+    site, page, referrer = (quote(vectors[name], safe="-._~") for name in ("site", "page", "referrer"))
+    for name, endpoint, basis, tail in (
+        ("hop-query", "hop", "granted", f"&return={page}"),
+        ("hop-query-by-script", "hop", "granted", f"&return={page}&referrer={referrer}"),
+        ("whoami-query", "whoami", "implied", ""),
+    ):
         signed = f"v=1&site={site}&flow={vectors['flow']}&iat={NOW}&consent={basis}{tail}"
         message = f"throughline/v1/{endpoint}\n{vectors['broker']}\n{signed}"
-        expect(f"the {endpoint} query", f"{signed}&sig={mac(key, message.encode())}", vectors[f"{endpoint}-query"])
-        expect("one '&sig='", vectors[f"{endpoint}-query"].count("&sig="), 1)
+        expect(f"the {name}", f"{signed}&sig={mac(key, message.encode())}", vectors[name])
+        expect("one '&sig='", vectors[name].count("&sig="), 1)
     expect("the page comes back", unquote(page), vectors["page"])
 
 

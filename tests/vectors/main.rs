@@ -15,6 +15,7 @@ use throughline::base::random::{CountingRandom, random_bytes};
 use throughline::base::secret::{Purpose, SiteSecret};
 use throughline::domain::consent::{Basis, Choice};
 use throughline::domain::hop_request::HopRequest;
+use throughline::domain::referrer::Referrer;
 use throughline::domain::site_cookie::{Identity, SiteState, Source};
 use throughline::domain::url::PageUrl;
 use throughline::token::claims::{FlowSecret, TOKEN_LIFE_MAX, TokenId};
@@ -107,7 +108,7 @@ fn vectors() -> String {
     let flow = flow_secret.flow();
     let visitor = VisitorId::mint(&random).unwrap();
     let page = PageUrl::on(&shop, "/p?x=1&y=a%20b").unwrap();
-    let request = HopRequest { flow, issued_at: NOW, basis: Basis::Granted, page: Some(page.clone()) };
+    let request = HopRequest { flow, issued_at: NOW, basis: Basis::Granted, page: Some(page.clone()), referrer: None };
     let mut asked = Section::new("Flow, hop request, whoami request");
     asked.line("hop-cookie", &flow_secret.to_text());
     asked.line("flow", &base64url(flow.as_bytes()));
@@ -115,6 +116,10 @@ fn vectors() -> String {
     asked.line("site", &shop);
     asked.line("page", &page.as_str());
     asked.line("hop-query", &request.sign(&broker, &shop, &hop_key));
+    let told = Referrer::parse("https://news.example/a?q=1");
+    asked.line("referrer", &told.as_ref().unwrap().as_str());
+    let by_script = HopRequest { referrer: told, ..request.clone() };
+    asked.line("hop-query-by-script", &by_script.sign(&broker, &shop, &hop_key));
     asked.line("whoami-query", &HopRequest { basis: Basis::Implied, page: None, ..request }.sign(&broker, &shop, &hop_key));
     text += &asked.end();
 

@@ -9,6 +9,7 @@ mod one_id;
 mod outage;
 mod records;
 mod refusals;
+mod script_hop;
 mod steps;
 mod tls;
 mod whoami;

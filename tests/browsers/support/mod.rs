@@ -11,5 +11,6 @@ pub(crate) mod page;
 pub(crate) mod process;
 pub(crate) mod real_names;
 pub(crate) mod server;
+pub(crate) mod static_shop;
 pub(crate) mod visit;
 pub(crate) mod wait;
