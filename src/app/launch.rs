@@ -150,7 +150,9 @@ impl Launch {
             }
             satellite.outbox.put(&site, report);
         }
-        let node = Arc::new(Node::new(env, satellite, broker, sites));
+        let mut node = Node::new(env, satellite, broker, sites);
+        node.unknown_host = listen.unknown_host;
+        let node = Arc::new(node);
         Ok(Self { visitors, tasks, node, files, listen, workers: limits.workers, outbound, pace })
     }
 

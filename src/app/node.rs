@@ -10,6 +10,7 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::broker::{Broker, api};
+use crate::config::UnknownHost;
 use crate::domain::contract::{BODY_LENGTH_MAX, PREFIX, PROPERTY_CHANGE_LENGTH_MAX, path};
 use crate::domain::documents::{Health, StoreHealth};
 use crate::domain::site::Role;
@@ -42,6 +43,8 @@ pub struct Node {
     pub broker: Option<Broker>,
     /// Whether its server is about to end.
     pub ending: Ending,
+    /// What becomes of a request for a host that is none of the sites.
+    pub unknown_host: UnknownHost,
     sites: HashMap<String, Arc<ServedSite>>,
 }
 
@@ -107,7 +110,7 @@ impl Node {
     #[must_use]
     pub fn new(env: Env, satellite: Satellite, broker: Option<Broker>, sites: impl IntoIterator<Item = Arc<ServedSite>>) -> Self {
         let sites = sites.into_iter().map(|served| (served.site.origin.authority().to_owned(), served)).collect();
-        Self { env, satellite: Arc::new(satellite), broker, ending: Ending::default(), sites }
+        Self { env, satellite: Arc::new(satellite), broker, ending: Ending::default(), unknown_host: UnknownHost::default(), sites }
     }
 
     /// The site that a request is for, by its `Host` (HTTP/1.1) or its authority (HTTP/2).

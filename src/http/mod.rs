@@ -6,6 +6,7 @@ pub mod client_address;
 pub mod cookies;
 pub mod event;
 pub mod facts;
+pub mod forwarded;
 pub mod remote_records;
 pub mod visitor;
 
