@@ -45,6 +45,7 @@ fn f4_a_killed_satellite_a_killed_broker_and_both() {
         let ids = sites.each_ref().map(|site| visitor(&mut known, site));
 
         world.kill_broker();
+        world.wait_until_noticed();
         for (site, id) in sites.iter().zip(&ids) {
             assert_eq!(visitor(&mut known, site), *id, "whoever is known stays so without the broker");
             assert_eq!(Browser::new().navigate(&format!("{site}/p")).page().status, 200);
@@ -84,10 +85,12 @@ fn f4_a_satellite_that_answers_nonsense_costs_no_page() {
     let world = World::start_proxies(USUAL, "");
     for answer in [
         "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
-        "HTTP/1.1 503 Service Unavailable\r\nX-Throughline-Visitor: forged\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone",
         "HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"else\"\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 301 Moved Permanently\r\nLocation: http://evil.example/\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         "not HTTP\r\n\r\n",

@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::driven::visit::Logs;
 use crate::running::{App, Places, Running, caddy, nginx, signal};
 use crate::support::files::{Folder, Part, Setup};
 use crate::support::process::{Process, free_port, is_healthy, knows, wait_until};
@@ -24,7 +23,7 @@ pub(crate) struct World {
     configurations: [PathBuf; 2],
     _proxies: [Running; 2],
     pub(crate) apps: [Running; 2],
-    folder: Folder,
+    _folder: Folder,
 }
 
 /// Which application is behind nginx and which behind Caddy.
@@ -96,7 +95,7 @@ impl World {
             configurations,
             _proxies: proxies,
             apps,
-            folder,
+            _folder: folder,
         })
     }
 
@@ -124,6 +123,18 @@ impl World {
             .unwrap_or_else(|problem| panic!("{problem}"));
     }
 
+    /// Waits until the satellites have seen that the broker is gone.
+    pub(crate) fn wait_until_noticed(&self) {
+        let (port, hosts) = (self.satellite_port, [authority(&self.shop), authority(&self.learn)]);
+        let noticed = || {
+            hosts.iter().all(|host| {
+                let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {host}\r\n\r\n");
+                wire::send(port, request.as_bytes()).is_ok_and(|answer| answer.json()["broker"] != "closed")
+            })
+        };
+        wait_until("the satellites see that the broker is gone", || false, noticed).unwrap_or_else(|problem| panic!("{problem}"));
+    }
+
     /// Where the satellites listen.
     pub(crate) const fn satellite_port(&self) -> u16 {
         self.satellite_port
@@ -148,15 +159,6 @@ impl World {
     /// Both sites.
     pub(crate) fn sites(&self) -> [&str; 2] {
         [&self.shop, &self.learn]
-    }
-}
-
-impl Logs for World {
-    fn log_tail(&self) -> String {
-        let logs = [&self.satellite, &self.broker].into_iter().flatten().map(Process::stderr);
-        let errors = fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
-        let errors = errors.filter_map(|entry| fs::read_to_string(entry.path().join("errors")).ok());
-        logs.chain(errors).collect()
     }
 }
 
