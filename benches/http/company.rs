@@ -11,7 +11,7 @@ use throughline::base::origin::Origin;
 use throughline::base::random::{Random as _, SystemRandom};
 use throughline::base::secret::SiteSecret;
 use throughline::config::{
-    BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, RegisteredSite, ServedSite, StoreConfig,
+    BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, RegisteredSite, ServedSite, StoreConfig, UnknownHost,
 };
 use throughline::domain::consent::{Basis, Choice, ConsentPolicy};
 use throughline::domain::contract::COOKIE_DAYS_DEFAULT;
@@ -93,7 +93,12 @@ impl Company {
         let registered = RegisteredSite::new(self.shop.clone(), &Self::secret(SHOP), false);
         let config = Config {
             profile: Profile::Localhost,
-            listen: Listen { addresses: vec![([127, 0, 0, 1], self.port).into()], tls: None, trusted_proxies: Vec::new() },
+            listen: Listen {
+                addresses: vec![([127, 0, 0, 1], self.port).into()],
+                tls: None,
+                trusted_proxies: Vec::new(),
+                unknown_host: UnknownHost::Pass,
+            },
             primary: self.brand.clone(),
             broker: Some(BrokerConfig { whoami: false }),
             served: vec![served(self.brand_site(), BRAND), served(shop, SHOP)],

@@ -143,7 +143,9 @@ impl Launch {
             satellite.outbox.put(&site, report);
         }
         let files = sites.files.clone();
-        let node = Arc::new(Node::new(env, satellite, sites.roles(broker_records.as_ref())));
+        let mut node = Node::new(env, satellite, sites.roles(broker_records.as_ref()));
+        node.unknown_host = listen.unknown_host;
+        let node = Arc::new(node);
         let workers = limits.workers;
         let reload = None;
         Ok(Self { visitors, tasks, node, files, listen, workers, outbound, pace, fixed, api_keys, broker_records, reload })

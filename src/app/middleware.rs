@@ -1,6 +1,6 @@
 //! The middleware: Throughline in front of an actix-web application.
 //!
-//! 1. Our own endpoints are answered here.
+//! 1. Our own endpoints are answered here, and proxies that ask about a page of theirs.
 //! 2. A request for a page of a served site is decided on: a hop, a token to use up, or the page.
 //! 3. Everything else goes to the application untouched, but for `X-Throughline-*` headers from outside, which are removed
 //!    (rule F2), and for our parameter, where the page is served in spite of it.
@@ -20,6 +20,7 @@
 //! ```
 
 use std::future::{Future, Ready, ready};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,9 +39,11 @@ use crate::broker::api::Asked;
 use crate::domain::contract;
 use crate::http::ServedSite;
 use crate::http::answer::{Answer, Refusal};
+use crate::http::forwarded::Dialect;
 use crate::http::visitor::Visitor;
 use crate::satellite::page::{Decided, Page, Served};
 
+use super::forward::Told;
 use super::node::{Endpoint, Node, PostEndpoint};
 
 /// The middleware. What it wraps serves the pages.
@@ -103,8 +106,17 @@ impl<S> Wrapped<S> {
         B: 'static,
     {
         strip(request.headers_mut());
+        let peer = request.peer_addr().map(|address| address.ip());
+        if let Some(dialect) = self.node.asked_by_proxy(request.head(), peer) {
+            return self.ask(dialect, request, peer);
+        }
         let roles = self.node.roles();
-        let Some(served) = roles.site(request.head()) else { return Way::page(self.service.call(request)) };
+        let Some(served) = roles.site(request.head()) else {
+            return match self.node.unknown_host() {
+                Some(answer) => Way::ready(request, answer),
+                None => Way::page(self.service.call(request)),
+            };
+        };
         let method = request.method();
         match self.node.endpoint(&served.site, method, request.path()) {
             Some(Endpoint::Get(endpoint)) => match self.node.get(endpoint, served, request.request()) {
@@ -131,19 +143,36 @@ impl<S> Wrapped<S> {
             Some(Endpoint::Unknown) => Way::ready(request, Node::refuse(None)),
             // The site's pages are elsewhere.
             None if served.site.satellite.is_some() => Way::page(self.service.call(request)),
-            None => {
-                let peer = request.request().peer_addr().map(|address| address.ip());
-                match self.node.page(served, request.head(), peer) {
-                    Decided::Now(page) => go_on(&*self.service, request, page),
-                    Decided::AfterClaim(waiting) => {
-                        let (node, served, service) = (Arc::clone(&self.node), Arc::clone(served), Rc::clone(&self.service));
-                        let answer = async move {
-                            let page = node.after_claim(&served, *waiting).await;
-                            go_on(&*service, request, page).await
-                        };
-                        Way::Later { answer: Box::pin(answer) }
-                    }
+            None => match self.node.page(served, request.head(), peer) {
+                Decided::Now(page) => go_on(&*self.service, request, page),
+                Decided::AfterClaim(waiting) => {
+                    let (node, served, service) = (Arc::clone(&self.node), Arc::clone(served), Rc::clone(&self.service));
+                    let answer = async move {
+                        let page = node.after_claim(&served, *waiting).await;
+                        go_on(&*service, request, page).await
+                    };
+                    Way::Later { answer: Box::pin(answer) }
                 }
+            },
+        }
+    }
+}
+
+impl<S> Wrapped<S> {
+    /// Answers a proxy that asks about a page. The application behind this middleware has no part in it.
+    fn ask<F, B>(&self, dialect: Dialect, mut request: ServiceRequest, peer: Option<IpAddr>) -> Way<F, B>
+    where
+        B: 'static,
+    {
+        match self.node.forwarded(dialect, request.head_mut(), peer) {
+            Told::Now(answer) => Way::ready(request, answer),
+            Told::AfterClaim(served, waiting) => {
+                let node = Arc::clone(&self.node);
+                let answer = async move {
+                    let answer = node.forwarded_after_claim(dialect, &served, *waiting).await;
+                    Ok(request.into_response(answer).map_into_right_body())
+                };
+                Way::Later { answer: Box::pin(answer) }
             }
         }
     }

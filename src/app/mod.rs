@@ -2,6 +2,7 @@
 //! actix-web application.
 
 pub mod ending;
+pub mod forward;
 pub mod launch;
 pub mod middleware;
 pub mod node;

@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use arc_swap::{ArcSwap, Guard};
 
 use crate::broker::api;
+use crate::config::UnknownHost;
 use crate::domain::arrival::TOO_MANY;
 use crate::domain::contract::{BODY_LENGTH_MAX, PREFIX, PROPERTY_CHANGE_LENGTH_MAX, path};
 use crate::domain::documents::{Health, StoreHealth};
@@ -47,6 +48,8 @@ pub struct Node {
     pub ending: Ending,
     /// How often it was told anew what it is there for.
     pub reloads: Reloads,
+    /// What becomes of a request for a host that is none of the sites.
+    pub unknown_host: UnknownHost,
     is_broker: bool,
     roles: ArcSwap<Roles>,
 }
@@ -129,8 +132,9 @@ impl Node {
     #[must_use]
     pub fn new(env: Env, satellite: Satellite, roles: Roles) -> Self {
         let is_broker = roles.broker.is_some();
-        let roles = ArcSwap::from_pointee(roles);
-        Self { env, satellite: Arc::new(satellite), ending: Ending::default(), reloads: Reloads::default(), is_broker, roles }
+        let (unknown_host, roles) = (UnknownHost::default(), ArcSwap::from_pointee(roles));
+        let (satellite, ending, reloads) = (Arc::new(satellite), Ending::default(), Reloads::default());
+        Self { env, satellite, ending, reloads, unknown_host, is_broker, roles }
     }
 
     /// What it is there for just now.

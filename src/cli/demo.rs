@@ -17,7 +17,7 @@ use crate::base::encoding::base64url;
 use crate::base::origin::Origin;
 use crate::base::secret::SiteSecret;
 use crate::config::{
-    BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, ServedSite, StoreConfig, consent_policy,
+    BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, ServedSite, StoreConfig, UnknownHost, consent_policy,
 };
 use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::COOKIE_DAYS_DEFAULT;
@@ -114,7 +114,7 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
     let port = if has_sites { args.port } else { cast.brand.port() };
     Ok(Config {
         profile: Profile::Localhost,
-        listen: Listen { addresses: loopback(port), tls: None, trusted_proxies: Vec::new() },
+        listen: Listen { addresses: loopback(port), tls: None, trusted_proxies: Vec::new(), unknown_host: UnknownHost::Pass },
         primary: cast.brand.clone(),
         broker: has_broker.then_some(BrokerConfig { whoami: args.whoami }),
         served,

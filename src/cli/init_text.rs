@@ -37,7 +37,8 @@ const HEAD: &str = r##"# Throughline: one visitor, one ID, on all your domains.
 /// After `addresses`, whose value depends on the profile.
 const LISTEN: &str = r#"# tls_certificate = "cert.pem"        # these two to serve https without a proxy in front
 # tls_key = "key.pem"
-# trusted_proxies = ["127.0.0.1"]     # whose X-Forwarded-For counts; nobody's by default
+# trusted_proxies = ["127.0.0.1"]     # whose X-Forwarded-For counts, and who may ask for pages of theirs; nobody by default
+# unknown_host = "pass"               # "refuse": 421 to a request for any other host
 "#;
 
 /// After the keys of the primary.

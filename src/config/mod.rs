@@ -110,6 +110,29 @@ pub struct Listen {
     pub tls: Option<TlsFiles>,
     /// Whose forwarded headers count (rule F1).
     pub trusted_proxies: Vec<IpNet>,
+    /// What becomes of a request for a host that is none of the sites.
+    pub unknown_host: UnknownHost,
+}
+
+/// What becomes of a request for a host that is none of the sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownHost {
+    /// The application has it, without a visitor; where there is none, it is 421.
+    #[default]
+    Pass,
+    /// It is 421.
+    Refuse,
+}
+
+impl UnknownHost {
+    /// Reads the word in the configuration.
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "pass" => Ok(Self::Pass),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err(format!("{text:?} is not one; write \"pass\" or \"refuse\"")),
+        }
+    }
 }
 
 /// Two PEM files. They exist; their content has not been looked at.

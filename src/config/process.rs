@@ -12,7 +12,7 @@ use crate::domain::rate::Rate;
 
 use super::files::Files;
 use super::reader::{Placed, Table};
-use super::{Limits, Listen, Outbound, Profile, TlsFiles};
+use super::{Limits, Listen, Outbound, Profile, TlsFiles, UnknownHost};
 
 const ADDRESS_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8400);
 const PROBE_INTERVAL_DEFAULT: u64 = 1000;
@@ -50,8 +50,9 @@ pub(super) fn listen(mut table: Table<'_, '_>, files: &Files<'_>) -> Listen {
     let key = table.text("tls_key", |text| files.file(text));
     let tls = certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate: certificate.value, key: key.value });
     let trusted_proxies = table.list("trusted_proxies", network).map_or_else(Vec::new, values);
+    let unknown_host = table.text("unknown_host", UnknownHost::parse).map_or_else(UnknownHost::default, |found| found.value);
     table.finish();
-    Listen { addresses, tls, trusted_proxies }
+    Listen { addresses, tls, trusted_proxies, unknown_host }
 }
 
 pub(super) fn outbound(mut table: Table<'_, '_>, files: &Files<'_>) -> Outbound {

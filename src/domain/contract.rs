@@ -46,6 +46,14 @@ pub mod path {
     pub const SDK: &str = "/_throughline/sdk.js";
     /// Satellite of a site without a server of its own: the script that does what the middleware does elsewhere.
     pub const HOP_SCRIPT: &str = "/_throughline/hop.js";
+    /// What proxies ask is below this; nobody else gets an answer there (rule F1).
+    pub const AUTH: &str = "/_throughline/auth/";
+    /// Below [`AUTH`]: nginx's `auth_request`.
+    pub const AUTH_NGINX: &str = "nginx";
+    /// Below [`AUTH`]: Caddy's `forward_auth` and Traefik's ForwardAuth.
+    pub const AUTH_FORWARD: &str = "forward";
+    /// Below [`AUTH`]: Envoy's `ext_authz`, which puts the page's own path and query behind it.
+    pub const AUTH_ENVOY: &str = "envoy";
 }
 
 /// The cookies: one for the ID and one for a hop. The `__Host-` prefix (RFC 6265bis section 4.1.3.2) pins each to its own host; the localhost profile
@@ -70,6 +78,16 @@ pub mod cookie {
 pub mod header {
     /// Every header of ours begins so; copies from outside are stripped.
     pub const PREFIX: &str = "x-throughline-";
+    /// From us to a proxy, from there to the application: the visitor ID, empty when there is none.
+    pub const VISITOR: &str = "x-throughline-visitor";
+    /// The same for where the ID came from.
+    pub const SOURCE: &str = "x-throughline-source";
+    /// From us to nginx: with which status it is to answer in place of the page.
+    pub const STATUS: &str = "x-throughline-status";
+    /// From us to nginx: where it is to send the visitor.
+    pub const GO_TO: &str = "x-throughline-location";
+    /// From us to nginx: the cookies of its answer, one a header, since it reads only the first of several with one name.
+    pub const COOKIES: [&str; 2] = ["x-throughline-cookie-1", "x-throughline-cookie-2"];
 }
 
 /// A signed hop request is good for this long.

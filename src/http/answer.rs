@@ -8,9 +8,16 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use askama::Template;
 use serde::Serialize;
 
+use crate::domain::contract;
 use crate::domain::properties::PropertyRefusal;
 use crate::domain::url::Location;
 
+const VISITOR: HeaderName = HeaderName::from_static(contract::header::VISITOR);
+const SOURCE: HeaderName = HeaderName::from_static(contract::header::SOURCE);
+const STATUS: HeaderName = HeaderName::from_static(contract::header::STATUS);
+const GO_TO: HeaderName = HeaderName::from_static(contract::header::GO_TO);
+const COOKIES: [HeaderName; 2] =
+    [HeaderName::from_static(contract::header::COOKIES[0]), HeaderName::from_static(contract::header::COOKIES[1])];
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
@@ -70,6 +77,37 @@ fn with_cookies(answer: &mut HttpResponseBuilder, cookies: impl IntoIterator<Ite
     for cookie in cookies {
         answer.append_header((header::SET_COOKIE, cookie));
     }
+}
+
+/// The answer to a proxy that asks whether to serve a page: yes, and what to tell the application. Both headers are always
+/// there: an empty one replaces whatever a client had sent, and some proxies put their own placeholder's name where one is
+/// missing. A cookie goes under its own name, or under one that is read alone.
+#[must_use]
+pub fn told(status: StatusCode, visitor: &str, source: &'static str, cookie: Option<HeaderValue>, alone: bool) -> HttpResponse {
+    let mut answer = HttpResponseBuilder::new(status);
+    answer.insert_header((header::CACHE_CONTROL, NO_STORE));
+    answer.insert_header((VISITOR, visitor));
+    answer.insert_header((SOURCE, HeaderValue::from_static(source)));
+    if let Some(cookie) = cookie {
+        answer.insert_header((if alone { COOKIES[0].clone() } else { header::SET_COOKIE }, cookie));
+    }
+    answer.finish()
+}
+
+/// An answer in place of the page, as nginx can be told of one: its `auth_request` knows 401 only, and takes it apart again.
+#[must_use]
+pub fn for_auth_request(answer: &HttpResponse) -> HttpResponse {
+    let mut told = unstored(StatusCode::UNAUTHORIZED);
+    told.insert_header((STATUS, answer.status().as_str()));
+    for (from, to) in [(header::LOCATION, GO_TO), (header::VARY, header::VARY)] {
+        if let Some(value) = answer.headers().get(from) {
+            told.insert_header((to, value.clone()));
+        }
+    }
+    for (name, cookie) in COOKIES.into_iter().zip(answer.headers().get_all(header::SET_COOKIE)) {
+        told.insert_header((name, cookie.clone()));
+    }
+    told.finish()
 }
 
 /// JSON for the site's own script.

@@ -15,6 +15,12 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub struct TrustedProxies(pub Vec<IpNet>);
 
 impl TrustedProxies {
+    /// Whether a peer is one of them.
+    #[must_use]
+    pub fn contains(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_some_and(|peer| self.0.iter().any(|net| net.contains(&peer.to_canonical())))
+    }
+
     /// The client's address: the peer, or, behind trusted proxies, the last address that none of them has.
     #[must_use]
     pub fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {

@@ -18,6 +18,8 @@ pub enum Step {
     Link,
     /// A page was served without a hop.
     Page,
+    /// A proxy asked about a page, in a way that gives no visitor.
+    Forward,
 }
 
 impl Step {
@@ -31,6 +33,7 @@ impl Step {
             Self::Arrival => "arrival",
             Self::Link => "link",
             Self::Page => "page",
+            Self::Forward => "forward",
         }
     }
 }
@@ -38,7 +41,7 @@ impl Step {
 /// One thing that happened. It holds no visitor ID, no token and nothing that a client wrote (rules R8, A7).
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
-    /// On which site.
+    /// On which site; on the primary, where none can be named.
     pub site: &'a Origin,
     /// Which step.
     pub step: Step,

@@ -7,6 +7,7 @@ pub mod cookies;
 pub mod cors;
 pub mod event;
 pub mod facts;
+pub mod forwarded;
 pub mod remote_records;
 pub mod visitor;
 

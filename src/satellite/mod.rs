@@ -6,6 +6,7 @@ pub mod choice;
 pub mod deliver;
 pub mod departures;
 pub mod exchange;
+pub mod forward;
 pub mod go;
 pub mod landing;
 pub mod me;

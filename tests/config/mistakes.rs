@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use throughline::config::{Config, KeySource, Profile, StorePlace};
+use throughline::config::{Config, KeySource, Profile, StorePlace, UnknownHost};
 use throughline::domain::consent::ConsentPolicy;
 use throughline::domain::site::Role;
 
@@ -36,6 +36,7 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     // The satellite signs with what the broker verifies with.
     assert_eq!(config.registered[0].hop_key.tag(&[b"x"]), shop.site.hop_key.tag(&[b"x"]));
 
+    assert_eq!(config.listen.unknown_host, UnknownHost::Refuse);
     assert_eq!(config.outbound.resolve["www.brand.example"].port(), 8443);
     assert_eq!(
         (config.outbound.probe_interval, config.outbound.probe_timeout),
@@ -55,6 +56,13 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     assert_eq!((replay.cluster, replay.username.as_deref()), (true, Some("throughline")));
     assert_eq!(replay.password.as_ref().map(|password| password.as_str()), Some("hunter2"));
     assert_eq!(replay.timeout, Duration::from_millis(50));
+}
+
+#[test]
+fn an_unknown_host_is_passed_or_refused_and_nothing_else() {
+    let text = "[listen]\nunknown_host = \"ignore\"\n[primary]\norigin = \"https://www.brand.example\"\nserve = false\n";
+    let report = World::new().read(text).unwrap_err().to_string();
+    assert!(report.contains("unknown_host: \"ignore\" is not one; write \"pass\" or \"refuse\""), "{report}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::support::files::Setup;
 
 /// A client's bucket holds three, and fills by one in a second.
 fn company() -> Company {
-    let listen_lines = "trusted_proxies = [\"127.0.0.1\"]\n".into();
+    let listen_lines = "trusted_proxies = [\"127.0.0.1\"]";
     let limit_lines = "client_burst = 3\nclient_per_second = 1\n".into();
     Company::start(Setup { listen_lines, limit_lines, ..Setup::default() })
 }

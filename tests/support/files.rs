@@ -24,14 +24,14 @@ pub(crate) struct Setup {
     pub(crate) whoami: bool,
     /// The log level.
     pub(crate) log: &'static str,
+    /// Lines of `[listen]`.
+    pub(crate) listen_lines: &'static str,
     /// Lines at the end of the file: tables such as `[limits]`.
     pub(crate) tables: String,
     /// The same, for a process with the broker alone.
     pub(crate) broker_tables: String,
     /// Environment variables of the processes.
     pub(crate) env: &'static [(&'static str, &'static str)],
-    /// Lines in `[listen]`.
-    pub(crate) listen_lines: String,
     /// Lines in `[limits]`.
     pub(crate) limit_lines: String,
     /// Lines in the table of every site that is served.
@@ -57,10 +57,10 @@ impl Default for Setup {
             consent: ["implied"; 3],
             whoami: false,
             log: "info",
+            listen_lines: "",
             tables: String::new(),
             broker_tables: String::new(),
             env: &[],
-            listen_lines: String::new(),
             limit_lines: String::new(),
             site_lines: String::new(),
             apart: None,
@@ -167,7 +167,7 @@ impl Folder {
             &self.setup;
         let Setup { replay_entries, probe_interval_ms, probe_timeout_ms, revocation_interval_ms, .. } = &self.setup;
         let mut text = format!(
-            "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n{listen_lines}[log]\nlevel = \"{log}\"\n\
+            "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n{listen_lines}\n[log]\nlevel = \"{log}\"\n\
              [limits]\nworkers = {workers}\nreplay_entries = {replay_entries}\n{limit_lines}\
              [outbound]\nprobe_interval_ms = {probe_interval_ms}\nprobe_timeout_ms = {probe_timeout_ms}\n\
              revocation_interval_ms = {revocation_interval_ms}\n"

@@ -58,6 +58,7 @@ const fn what(step: Step) -> &'static str {
         Step::Arrival => "the token is verified and used up: 303 to the clean URL",
         Step::Link => "a link is followed: 302 with a token",
         Step::Page => "the page",
+        Step::Forward => "a proxy asks about a page, and is told of no visitor",
     }
 }
 
