@@ -15,6 +15,7 @@ use crate::domain::documents::{Health, StoreHealth};
 use crate::domain::site::Role;
 use crate::http::answer::{Answer, Refusal, json, public_json};
 use crate::http::client::Outbound;
+use crate::http::event::Work;
 use crate::http::{Env, ServedSite};
 use crate::satellite::deliver::deliver;
 use crate::satellite::landing::Waiting;
@@ -206,7 +207,12 @@ impl Node {
     /// Answers the server-to-server API.
     pub async fn api(&self, asked: api::Asked, body: web::Bytes) -> HttpResponse {
         match &self.broker {
-            Some(broker) => api::api(broker, asked, body).await,
+            Some(broker) => {
+                let begun = self.env.clock.uptime();
+                let answer = api::api(broker, asked, body).await;
+                self.env.observer.timed(Work::Api, self.env.clock.uptime().saturating_sub(begun));
+                answer
+            }
             None => NOT_FOUND.json(),
         }
     }

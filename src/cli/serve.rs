@@ -7,7 +7,8 @@ use crate::app::launch::{Launch, static_pages};
 use crate::config::Config;
 use crate::http::event::Log;
 
-use super::{Failure, log_to_stderr};
+use super::Failure;
+use super::logging::Logging;
 
 /// What `serve` is told.
 #[derive(Debug, clap::Args)]
@@ -23,8 +24,8 @@ pub struct ServeArgs {
 /// With every mistake in the configuration, or why it cannot start.
 pub fn run(args: &ServeArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure> {
     let config = Config::load(&args.config, env)?;
-    log_to_stderr(config.log_level);
-    let launch = Launch::new(config, Arc::new(Log)).map_err(Failure::mistake)?;
+    let logging = Logging::to_stderr(config.log);
+    let launch = Launch::new(config, Arc::new(Log)).map_err(Failure::mistake)?.counting_lost_lines(logging.lost());
     let (node, files) = (Arc::clone(&launch.node), launch.files.clone());
     let pages = move |app: &mut actix_web::web::ServiceConfig| static_pages(&node, &files, app);
     let ready = |addresses: &[std::net::SocketAddr]| tracing::info!(?addresses, "listening");

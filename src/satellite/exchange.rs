@@ -13,7 +13,7 @@ use crate::domain::breaker::Circuit;
 use crate::domain::contract::path;
 use crate::domain::hop_request::HopRequest;
 use crate::http::answer::{Refusal, json};
-use crate::http::event::{Event, Step};
+use crate::http::event::{Event, Step, Work};
 use crate::http::facts::{facts, is_early_data, is_same_origin};
 use crate::http::{Env, ServedSite};
 use crate::token::claims::FlowSecret;
@@ -91,7 +91,7 @@ pub async fn exchange(
         return TOO_EARLY.json();
     }
     let Ok(brought) = serde_json::from_slice::<Brought>(body) else { return NO_TOKEN.json() };
-    let now = env.clock.now();
+    let (now, begun) = (env.clock.now(), env.clock.uptime());
     let facts = facts(&actix_web::http::Method::POST, path::EXCHANGE, headers, env, site, now);
     let outcome = match check(satellite, env, served, headers, &brought.token, &facts.cookies.state, facts.standing(site)) {
         Ok(arriving) => {
@@ -100,7 +100,10 @@ pub async fn exchange(
         }
         Err(refusal) => Err(refusal),
     };
-    let tell = |code, flow| env.observer.saw(&Event { site: &site.origin, step: Step::Arrival, code, flow });
+    let tell = |code, flow| {
+        env.observer.saw(&Event { site: &site.origin, step: Step::Arrival, code, flow });
+        env.observer.timed(Work::Exchange, env.clock.uptime().saturating_sub(begun));
+    };
     match outcome {
         Ok(arrived) => {
             tell(arrived.code, arrived.flow);

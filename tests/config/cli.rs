@@ -108,6 +108,7 @@ fn init_on_this_machine_listens_where_its_origins_are() {
     desk.run(line).unwrap();
     let config = Config::load(&desk.path("new/folder/throughline.toml"), &|_| None).unwrap();
     assert_eq!(config.listen.addresses, ["127.0.0.1:8400".parse().unwrap(), "127.0.0.1:8401".parse().unwrap()]);
+    assert_eq!(config.admin.unwrap().address, "127.0.0.1:8402".parse().unwrap(), "where no visitor comes");
     assert!(desk.path("new/folder/secrets/shop.localhost-8401").exists() && desk.path("new/folder/keys/__1.json").exists());
 }
 
@@ -136,7 +137,7 @@ fn what_init_shows_as_comments_can_be_switched_on() {
         (plain.outbound.probe_interval, plain.outbound.probe_timeout),
         (config.outbound.probe_interval, config.outbound.probe_timeout)
     );
-    assert_eq!((plain.log_level, plain.broker), (config.log_level, config.broker));
+    assert_eq!((plain.log, plain.broker), (config.log, config.broker));
 }
 
 #[test]

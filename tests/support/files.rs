@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) whoami: bool,
     /// The log level.
     pub(crate) log: &'static str,
+    /// How its lines are written.
+    pub(crate) log_format: &'static str,
     /// Lines at the end of the file: tables such as `[limits]`.
     pub(crate) tables: String,
     /// The same, for a process with the broker alone.
@@ -50,6 +52,7 @@ impl Default for Setup {
             consent: ["implied"; 3],
             whoami: false,
             log: "info",
+            log_format: "human",
             tables: String::new(),
             broker_tables: String::new(),
             env: &[],
@@ -148,10 +151,10 @@ impl Folder {
 
     /// Writes the configuration of a process that serves `part` on `port`. `origins` are in the order of [`SITES`].
     pub(crate) fn configure(&self, part: Part, port: u16, origins: &[String; 3]) -> PathBuf {
-        let Setup { consent, whoami, log, tables, broker_tables, site_lines, workers, .. } = &self.setup;
+        let Setup { consent, whoami, log, log_format, tables, broker_tables, site_lines, workers, .. } = &self.setup;
         let Setup { replay_entries, probe_interval_ms, probe_timeout_ms, revocation_interval_ms, .. } = &self.setup;
         let mut text = format!(
-            "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n[log]\nlevel = \"{log}\"\n\
+            "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n[log]\nlevel = \"{log}\"\nformat = \"{log_format}\"\n\
              [limits]\nworkers = {workers}\nreplay_entries = {replay_entries}\n\
              [outbound]\nprobe_interval_ms = {probe_interval_ms}\nprobe_timeout_ms = {probe_timeout_ms}\n\
              revocation_interval_ms = {revocation_interval_ms}\n"

@@ -1,0 +1,91 @@
+//! The listener for operators, in front of a node.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+
+use crate::admin::hosts::Hosts;
+use crate::admin::metrics::Metrics;
+use crate::admin::server::endpoints;
+use crate::admin::{Admin, Watched};
+use crate::base::clock::Clock;
+use crate::config;
+use crate::http::ServedSite;
+use crate::satellite::Satellite;
+use crate::store::record_keeper::Keeper;
+
+use super::launch::{HEAD_TIME_MAX, LaunchFailure, cannot_listen};
+use super::node::Node;
+
+/// Operators and their collectors are few. Others who reach the listener must not take the process's descriptors.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Says how many lines of the log were lost.
+pub type LostLines = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// What is to be watched, and where from.
+pub(super) struct Watching {
+    pub(super) config: config::Admin,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+struct Process {
+    node: Arc<Node>,
+    lost_lines: LostLines,
+}
+
+impl Watched for Process {
+    fn clock(&self) -> &dyn Clock {
+        &*self.node.env.clock
+    }
+
+    fn sites(&self) -> Vec<Arc<ServedSite>> {
+        let mut sites: Vec<_> = self.node.sites().cloned().collect();
+        sites.sort_by(|one, other| one.site.origin.cmp(&other.site.origin));
+        sites
+    }
+
+    fn satellite(&self) -> &Satellite {
+        &self.node.satellite
+    }
+
+    fn keeper(&self) -> Option<&Keeper> {
+        self.node.broker.as_ref().map(|broker| &*broker.keeper)
+    }
+
+    fn revoked(&self) -> u64 {
+        self.node.env.revoked.len()
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.node.ending.is_near()
+    }
+
+    fn log_lines_lost(&self) -> u64 {
+        (self.lost_lines)()
+    }
+}
+
+impl Watching {
+    /// Listens, on one thread. The server ends when it is told to, not by a signal: it says that the process is leaving as
+    /// long as the process is there.
+    pub(super) fn listen(self, node: &Arc<Node>, lost_lines: LostLines) -> Result<(Server, SocketAddr), LaunchFailure> {
+        let Self { config: config::Admin { address, hosts, .. }, metrics } = self;
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "[admin] can be reached from other machines, and asks nobody who they are; see that only operators get there");
+        }
+        let process = Arc::new(Process { node: Arc::clone(node), lost_lines });
+        let admin = web::Data::new(Admin { metrics, process, hosts: Hosts(hosts) });
+        let server = HttpServer::new(move || App::new().app_data(admin.clone()).configure(endpoints))
+            .workers(1)
+            .max_connections(CONNECTIONS_MAX)
+            .client_request_timeout(HEAD_TIME_MAX)
+            .disable_signals()
+            .bind(address)
+            .map_err(|error| LaunchFailure::new(format!("[admin] {}", cannot_listen(address, &error))))?;
+        let bound = server.addrs().first().copied().unwrap_or(address);
+        Ok((server.run(), bound))
+    }
+}
