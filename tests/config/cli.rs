@@ -90,6 +90,7 @@ fn k4_init_then_check_then_load() {
             "ok  https://www.brand.example: primary, broker here, consent implied",
             "ok  https://shop.example: secondary, satellite here, consent implied",
             "ok  https://learn.example: secondary, satellite here, consent implied",
+            "ok  operators look at http://127.0.0.1:8401",
             "ok  visitor records: SQLite in @/throughline.sqlite, kept 761 days after a visitor was last seen",
         ]
     );
