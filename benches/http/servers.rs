@@ -1,5 +1,7 @@
 //! What the child processes run: our server, the limit that it is measured against, or our server with a full memory.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -32,7 +34,8 @@ pub(crate) fn ours(port: u16) {
 /// Our server as `serve` runs it: with a listener for operators, and a line of JSON for each hop.
 pub(crate) fn watched(port: u16, admin: u16) {
     let logging = Logging::to_stderr(LOG);
-    let admin = Admin { address: ([127, 0, 0, 1], admin).into(), hosts: Vec::new(), sample: 0 };
+    let admin =
+        Admin { address: ([127, 0, 0, 1], admin).into(), hosts: Vec::new(), sample: 0, sample_every: Duration::from_secs(300) };
     let launch = Company::on(port).launch_watched(StoreConfig::memory(), Some(admin)).counting_lost_lines(logging.lost());
     serve(launch.run(
         |app| {

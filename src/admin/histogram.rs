@@ -57,6 +57,19 @@ pub struct Times {
 }
 
 impl Times {
+    /// None at all.
+    pub const NONE: Self = Self { buckets: [0; BUCKETS], nanos: 0 };
+
+    /// These and others.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        let mut buckets = self.buckets;
+        for (count, more) in buckets.iter_mut().zip(others.buckets) {
+            *count += more;
+        }
+        Self { buckets, nanos: self.nanos.saturating_add(others.nanos) }
+    }
+
     /// How many.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -5,17 +5,28 @@
 //!    counted.
 //! 3. What is counted as it happens is in [`metrics`]; everything else is looked up when somebody asks.
 
+pub mod chart;
 pub mod counts;
+pub mod data;
 pub mod exposition;
 pub mod families;
 pub mod health;
 pub mod histogram;
+pub mod history;
 pub mod hosts;
 pub mod metrics;
+pub mod page;
+pub mod pictures;
+pub mod sample;
 pub mod server;
+pub mod tables;
+pub mod text;
 pub mod timed_store;
+pub mod views;
 
 use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 
 use crate::base::clock::Clock;
 use crate::http::ServedSite;
@@ -48,4 +59,8 @@ pub struct Admin {
     pub process: Arc<dyn Watched>,
     /// The names that it answers to.
     pub hosts: hosts::Hosts,
+    /// The last day.
+    pub history: history::History,
+    /// The latest sample of the visitor records, on a broker node.
+    pub sample: Arc<ArcSwapOption<sample::Sample>>,
 }

@@ -1,15 +1,17 @@
 //! The endpoints of the listener for operators. Nothing of it is on the addresses that visitors reach.
 
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::http::answer::Refusal;
 
 use super::Admin;
+use super::data::table;
 use super::exposition::CONTENT_TYPE;
 use super::families::exposition;
 use super::health::health;
+use super::page::page;
 
 const WRONG_HOST: Refusal = Refusal {
     status: 421,
@@ -21,6 +23,9 @@ const WRONG_METHOD: Refusal = Refusal { status: 405, code: "wrong_method", advic
 
 const NOTHING_THERE: Refusal =
     Refusal { status: 404, code: "not_found", advice: "There is nothing at this address; there are /, /metrics and /health." };
+
+/// Two sites and the line between them.
+const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><path d=\"M4 8h8\" stroke=\"#3b6fd4\" stroke-width=\"2\"/><circle cx=\"4\" cy=\"8\" r=\"3\" fill=\"#3b6fd4\"/><circle cx=\"12\" cy=\"8\" r=\"3\" fill=\"#1b9a68\"/></svg>";
 
 /// Adds the endpoints.
 pub fn endpoints(app: &mut web::ServiceConfig) {
@@ -41,7 +46,24 @@ fn answer(admin: &Admin, request: &HttpRequest) -> HttpResponse {
     match request.path() {
         "/metrics" => text(CONTENT_TYPE, exposition(&admin.metrics, &*admin.process)),
         "/health" => health(&*admin.process),
-        _ => NOTHING_THERE.json(),
+        "/" => page(admin),
+        "/icon.svg" => text("image/svg+xml", ICON.to_owned()),
+        path => data(admin, path.trim_start_matches('/')).unwrap_or_else(|| NOTHING_THERE.json()),
+    }
+}
+
+/// The numbers behind a picture.
+fn data(admin: &Admin, name: &str) -> Option<HttpResponse> {
+    let (name, form) = name.split_once('.')?;
+    match form {
+        "json" => Some(text("application/json", table(admin, name)?.to_json())),
+        "csv" => {
+            let mut answer = text("text/csv; charset=utf-8", table(admin, name)?.to_csv());
+            let attachment = HeaderValue::from_str(&format!("attachment; filename=\"throughline-{name}.csv\"")).ok()?;
+            answer.headers_mut().insert(header::CONTENT_DISPOSITION, attachment);
+            Some(answer)
+        }
+        _ => None,
     }
 }
 

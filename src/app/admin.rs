@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
+use actix_web::rt::time::sleep;
 use actix_web::{App, HttpServer, web};
+use arc_swap::ArcSwapOption;
 
+use crate::admin::history::{History, LOOK_INTERVAL};
 use crate::admin::hosts::Hosts;
 use crate::admin::metrics::Metrics;
+use crate::admin::sample::keep_sampling;
 use crate::admin::server::endpoints;
 use crate::admin::{Admin, Watched};
 use crate::base::clock::Clock;
@@ -15,9 +19,10 @@ use crate::config;
 use crate::http::ServedSite;
 use crate::satellite::Satellite;
 use crate::store::record_keeper::Keeper;
+use crate::store::visitors::VisitorStore;
 
 use super::launch::{HEAD_TIME_MAX, LaunchFailure, cannot_listen};
-use super::node::Node;
+use super::node::{Node, supervise};
 
 /// Operators and their collectors are few. Others who reach the listener must not take the process's descriptors.
 const CONNECTIONS_MAX: usize = 64;
@@ -31,9 +36,12 @@ pub(super) struct Watching {
     pub(super) metrics: Arc<Metrics>,
 }
 
-struct Process {
-    node: Arc<Node>,
-    lost_lines: LostLines,
+/// A node, as operators look at it.
+pub struct Process {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Says how many lines of its log were lost.
+    pub lost_lines: LostLines,
 }
 
 impl Watched for Process {
@@ -69,16 +77,31 @@ impl Watched for Process {
 }
 
 impl Watching {
-    /// Listens, on one thread. The server ends when it is told to, not by a signal: it says that the process is leaving as
-    /// long as the process is there.
-    pub(super) fn listen(self, node: &Arc<Node>, lost_lines: LostLines) -> Result<(Server, SocketAddr), LaunchFailure> {
-        let Self { config: config::Admin { address, hosts, .. }, metrics } = self;
+    /// Listens, on one thread, and reads what its page needs in the background. The server ends when it is told to, not by a
+    /// signal: it says that the process is leaving as long as the process is there.
+    pub(super) fn listen(
+        self,
+        node: &Arc<Node>,
+        store: Option<Arc<dyn VisitorStore>>,
+        lost_lines: LostLines,
+    ) -> Result<(Server, SocketAddr), LaunchFailure> {
+        let Self { config: config::Admin { address, hosts, sample, sample_every }, metrics } = self;
         if !address.ip().is_loopback() {
             tracing::warn!(%address, "[admin] can be reached from other machines, and asks nobody who they are; see that only operators get there");
         }
         let process = Arc::new(Process { node: Arc::clone(node), lost_lines });
-        let admin = web::Data::new(Admin { metrics, process, hosts: Hosts(hosts) });
-        let server = HttpServer::new(move || App::new().app_data(admin.clone()).configure(endpoints))
+        let history = History::new(process.clock().now());
+        let latest = Arc::new(ArcSwapOption::empty());
+        let admin = Admin {
+            metrics,
+            process: Arc::<Process>::clone(&process),
+            hosts: Hosts(hosts),
+            history,
+            sample: Arc::clone(&latest),
+        };
+        let admin = web::Data::new(admin);
+        let for_worker = admin.clone();
+        let server = HttpServer::new(move || App::new().app_data(for_worker.clone()).configure(endpoints))
             .workers(1)
             .max_connections(CONNECTIONS_MAX)
             .client_request_timeout(HEAD_TIME_MAX)
@@ -86,6 +109,21 @@ impl Watching {
             .bind(address)
             .map_err(|error| LaunchFailure::new(format!("[admin] {}", cannot_listen(address, &error))))?;
         let bound = server.addrs().first().copied().unwrap_or(address);
+        supervise("history", move || look(admin.clone()));
+        if let Some(store) = store.filter(|_| sample > 0) {
+            supervise("sample", move || {
+                let process: Arc<dyn Watched> = Arc::<Process>::clone(&process);
+                keep_sampling(Arc::clone(&store), process, sample, sample_every, Arc::clone(&latest))
+            });
+        }
         Ok((server.run(), bound))
+    }
+}
+
+/// Lets each minute end in time. It never ends itself.
+async fn look(admin: web::Data<Admin>) {
+    loop {
+        admin.history.look(&admin.metrics, admin.process.clock().now());
+        sleep(LOOK_INTERVAL).await;
     }
 }

@@ -293,7 +293,7 @@ impl Node {
 }
 
 /// Runs a task that never ends; should a fault of ours end it all the same, it is said, and begun anew.
-fn supervise<F: Future<Output = ()> + 'static>(name: &'static str, task: impl Fn() -> F + 'static) {
+pub(super) fn supervise<F: Future<Output = ()> + 'static>(name: &'static str, task: impl Fn() -> F + 'static) {
     actix_web::rt::spawn(async move {
         while actix_web::rt::spawn(task()).await.is_err() {
             tracing::error!(task = name, "a background task failed, by a fault of this program; it begins anew");

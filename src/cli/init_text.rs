@@ -51,7 +51,8 @@ const PRIMARY: &str = r#"# cookie_days = 395                   # an ID lives so 
 
 /// After the address for operators: what they see is on from the beginning, on this machine alone.
 const ADMIN: &str = r#"# hosts = ["ops.internal"]            # names that it answers to, besides localhost and IP addresses
-# sample = 100000                     # visitor records that are read for the page's pictures
+# sample = 100000                     # visitor records that are read for the page's pictures; 0: none
+# sample_every_s = 300                # from one such reading to the next
 
 [log]
 level = "info"                        # error, warn, info, debug, trace

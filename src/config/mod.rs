@@ -238,6 +238,8 @@ pub struct Admin {
     pub hosts: Vec<String>,
     /// How many visitor records are read for its pictures.
     pub sample: usize,
+    /// From one such reading to the next.
+    pub sample_every: Duration,
 }
 
 impl Config {

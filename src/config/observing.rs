@@ -1,6 +1,7 @@
 //! What operators see: `[admin]` and `[log]`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tracing::Level;
 
@@ -11,6 +12,7 @@ use super::reader::Table;
 use super::{Admin, Listen, Log, LogFormat};
 
 const SAMPLE_DEFAULT: u64 = 100_000;
+const SAMPLE_EVERY_DEFAULT: u64 = 300;
 const LEVELS: [(&str, Level); 5] =
     [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG), ("trace", Level::TRACE)];
 
@@ -32,9 +34,11 @@ pub(super) fn admin(mut table: Table<'_, '_>, listen: &Listen) -> Option<Admin> 
         ))
     });
     let sample = table.number("sample", 0..=10_000_000).unwrap_or(SAMPLE_DEFAULT);
+    let every = table.number("sample_every_s", 1..=86_400).unwrap_or(SAMPLE_EVERY_DEFAULT);
     table.finish();
     let hosts = hosts.map_or_else(Vec::new, |found| found.value.into_iter().map(|host| host.value).collect());
-    Some(Admin { address: place?.value, hosts, sample: usize::try_from(sample).unwrap_or(usize::MAX) })
+    let sample = usize::try_from(sample).unwrap_or(usize::MAX);
+    Some(Admin { address: place?.value, hosts, sample, sample_every: Duration::from_secs(every) })
 }
 
 /// One that the public does not reach.

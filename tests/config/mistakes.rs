@@ -51,7 +51,7 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     assert_eq!(config.log, Log { level: tracing::Level::DEBUG, format: LogFormat::Json });
     let admin = config.admin.unwrap();
     assert_eq!((admin.address, admin.hosts), ("127.0.0.1:8401".parse().unwrap(), vec!["ops.internal".to_owned()]));
-    assert_eq!(admin.sample, 5000);
+    assert_eq!((admin.sample, admin.sample_every), (5000, Duration::from_secs(60)));
     assert!(!format!("{:?}", config.replay).contains("hunter2"));
     let replay = config.replay.unwrap();
     assert_eq!(replay.nodes, ["rediss://10.0.0.1:6379", "rediss://cache.internal"]);
@@ -157,7 +157,7 @@ fn what_the_listener_for_operators_needs() {
         assert!(report.mistakes().len() == 1 && report.to_string().contains(expected), "{lines}: {report}");
     }
     let admin = read("address = \"0.0.0.0:8401\"").unwrap().admin.unwrap();
-    assert!((admin.hosts.is_empty(), admin.sample) == (true, 100_000), "{admin:?}");
+    assert!((admin.hosts.is_empty(), admin.sample, admin.sample_every.as_secs()) == (true, 100_000, 300), "{admin:?}");
 }
 
 #[test]
