@@ -183,7 +183,7 @@ fn keep(name: &str, html: &str) {
     }
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn with_one_site_the_page_is_whole() {
     let html = draw(1, 200).await;
     keep("1", &html);
@@ -191,7 +191,7 @@ async fn with_one_site_the_page_is_whole() {
     assert!(!html.contains("Tokens that came to the sites"), "there is no secondary");
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn with_six_sites_each_cell_says_how_many() {
     let html = draw(6, 4000).await;
     keep("6", &html);
@@ -199,7 +199,7 @@ async fn with_six_sites_each_cell_says_how_many() {
     assert_eq!(html.matches("class=\"self\"").count(), 6);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn with_fifty_sites_every_pair_has_its_cell_and_the_page_stays_small() {
     let html = draw(50, 20_000).await;
     keep("50", &html);
