@@ -21,23 +21,29 @@ pub struct Column {
     pub values: Vec<Option<f64>>,
 }
 
-/// Bars of stacked values. `series` are the names of what is stacked, the lowest first.
+/// What is drawn in one colour: the number of that, and its name.
+pub type Series = (usize, &'static str);
+
+/// Bars of stacked values, that of the first series lowest.
 #[must_use]
-pub fn stacked_bars(title: &str, series: &[&str], columns: &[Column]) -> String {
+pub fn stacked_bars(title: &str, series: &[Series], columns: &[Column]) -> String {
     let highest = columns.iter().map(|column| column.values.iter().flatten().sum::<f64>()).fold(0.0, f64::max);
     let scale = Linear::up_to(highest);
     let mut drawing = Drawing::new(title);
     drawing.grid(scale.ticks().map(|tick| (scale.place(tick), short(tick))));
     let step = drawing.step(columns);
     for (index, column) in columns.iter().enumerate() {
-        let figures: Vec<_> =
-            series.iter().zip(&column.values).map(|(name, value)| format!("{name} {}", short(value.unwrap_or(0.0)))).collect();
+        let figures: Vec<_> = series
+            .iter()
+            .zip(&column.values)
+            .map(|((_, name), value)| format!("{name} {}", short(value.unwrap_or(0.0))))
+            .collect();
         let x = LEFT + step * index as f64;
         drawing.begin(&format!("{}: {}", column.name, figures.join(", ")));
         // All of the column's height shows the title, also where the bar is short.
         drawing.rectangle("hover", x, ABOVE, step, HEIGHT - BELOW - ABOVE);
         let mut below = 0.0;
-        for (class, value) in column.values.iter().enumerate() {
+        for ((class, _), value) in series.iter().zip(&column.values) {
             let value = value.unwrap_or(0.0);
             if value > 0.0 {
                 let (top, bottom) = (scale.place(below + value), scale.place(below));
@@ -55,7 +61,7 @@ pub fn stacked_bars(title: &str, series: &[&str], columns: &[Column]) -> String 
 #[must_use]
 pub fn lines(
     title: &str,
-    series: &[&str],
+    series: &[Series],
     columns: &[Column],
     (lowest, highest): (f64, f64),
     show: impl Fn(f64) -> String,
@@ -64,12 +70,15 @@ pub fn lines(
     let mut drawing = Drawing::new(title);
     drawing.grid(scale.ticks().map(|tick| (scale.place(tick), show(tick))));
     let step = drawing.step(columns);
-    for class in 0..series.len() {
-        drawing.line(class, columns.iter().map(|column| column.values.get(class).copied().flatten()), step, &scale);
+    for (index, (class, _)) in series.iter().enumerate() {
+        drawing.line(*class, columns.iter().map(|column| column.values.get(index).copied().flatten()), step, &scale);
     }
     for (index, column) in columns.iter().enumerate() {
-        let figures: Vec<_> =
-            series.iter().zip(&column.values).filter_map(|(name, value)| Some(format!("{name} {}", show((*value)?)))).collect();
+        let figures: Vec<_> = series
+            .iter()
+            .zip(&column.values)
+            .filter_map(|((_, name), value)| Some(format!("{name} {}", show((*value)?))))
+            .collect();
         if !figures.is_empty() {
             drawing.begin(&format!("{}: {}", column.name, figures.join(", ")));
             drawing.rectangle("hover", LEFT + step * index as f64, ABOVE, step, HEIGHT - BELOW - ABOVE);
@@ -263,7 +272,8 @@ mod tests {
 
     #[test]
     fn bars_are_as_high_as_their_values_and_stand_on_each_other() {
-        let svg = stacked_bars("t", &["a", "b"], &[column("1", &[Some(10.0), Some(30.0)]), column("2", &[None, Some(20.0)])]);
+        let svg =
+            stacked_bars("t", &[(0, "a"), (1, "b")], &[column("1", &[Some(10.0), Some(30.0)]), column("2", &[None, Some(20.0)])]);
         let (a, b) = (heights(&svg, "c0"), heights(&svg, "c1"));
         assert_eq!((a.len(), b.len()), (1, 2));
         assert!((b[0] / a[0] - 3.0).abs() < 0.02 && (b[1] / a[0] - 2.0).abs() < 0.02, "{a:?} {b:?}");
@@ -285,7 +295,7 @@ mod tests {
     fn a_line_has_a_gap_where_nothing_was_measured() {
         let values = [Some(1.0), Some(10.0), None, Some(100.0), None, Some(1.0), Some(1.0)];
         let columns: Vec<_> = values.iter().map(|value| column("x", &[*value])).collect();
-        let svg = lines("t", &["p50"], &columns, (0.1, 1000.0), |value| value.to_string());
+        let svg = lines("t", &[(0, "p50")], &columns, (0.1, 1000.0), |value| value.to_string());
         let path = svg.split("class=\"line l0\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!((path.matches('M').count(), path.matches('L').count()), (3, 2), "{path}");
         assert_eq!(svg.matches("<circle").count(), 1, "a point of its own");
@@ -294,7 +304,7 @@ mod tests {
     #[test]
     fn words_cannot_leave_their_place() {
         let hostile = "</title><script>alert('x')</script>\"&";
-        let svg = stacked_bars(hostile, &[hostile], &[column(hostile, &[Some(1.0)])]);
+        let svg = stacked_bars(hostile, &[(0, "a")], &[column(hostile, &[Some(1.0)])]);
         assert!(!svg.contains("<script") && !svg.contains("\"&\""), "{svg}");
         assert_eq!(svg.matches("<title>").count(), 1);
     }

@@ -39,6 +39,8 @@ pub trait Watched: Send + Sync {
     fn clock(&self) -> &dyn Clock;
     /// The sites that it serves.
     fn sites(&self) -> Vec<Arc<ServedSite>>;
+    /// All sites of the company, on a broker node.
+    fn company(&self) -> Vec<String>;
     /// Its satellite.
     fn satellite(&self) -> &Satellite;
     /// The visitor records, on a broker node.

@@ -94,14 +94,8 @@ pub fn page(admin: &Admin) -> HttpResponse {
         started: moment(admin.metrics.started()),
         now: moment(now),
         tiles: tiles(admin, &day),
-        no_sample: match (is_broker, &sample) {
-            (false, _) => format!("The broker keeps the records: see its own page. It is the process that serves {primary}."),
-            (true, _) => {
-                "No sample of the records has been read yet. Come again in a moment; if it stays so, look at the store below."
-                    .into()
-            }
-        },
-        matrix: sample.as_deref().filter(|_| is_broker).map(Matrix::of),
+        no_sample: no_matrix(is_broker, primary, sample.as_deref()),
+        matrix: sample.as_deref().filter(|sample| is_broker && sample.sites.len() > 1).map(Matrix::of),
         pictures: pictures(&day, is_broker, is_satellite),
         sources: sample.as_deref().filter(|_| is_broker).map(sources),
         sites: sites(admin),
@@ -115,6 +109,19 @@ pub fn page(admin: &Admin) -> HttpResponse {
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
         .body(page.render().unwrap_or_default())
+}
+
+/// What stands in the place of a matrix.
+fn no_matrix(is_broker: bool, primary: &str, sample: Option<&Sample>) -> String {
+    match sample {
+        _ if !is_broker => format!("The broker keeps the records: see its own page. It is the process that serves {primary}."),
+        Some(sample) => format!(
+            "There is one site so far, with {} visitors. With a second one, here is who visits both.",
+            count(sample.records)
+        ),
+        None => "No sample of the records has been read yet. Come again in a moment; if it stays so, look at the records below."
+            .into(),
+    }
 }
 
 /// Whether this process is a broker node, and whether it serves a secondary.
@@ -165,12 +172,12 @@ fn percent(part: u64, whole: u64) -> String {
 fn pictures(day: &[Minute], is_broker: bool, is_satellite: bool) -> Vec<Picture> {
     let mut pictures = Vec::new();
     if is_broker {
-        let series = [("known", Series::Known), ("new", Series::Minted), ("without an ID", Series::Refused)];
+        let series = [(Series::Known, (0, "known")), (Series::Minted, (1, "new")), (Series::Refused, (2, "without an ID"))];
         pictures.push(hops("Hops that the broker answered", day, &series));
         pictures.push(latency("How long the broker took over a hop", day, Work::Hop));
     }
     if is_satellite {
-        let series = [("taken", Series::Accepted), ("refused", Series::Unaccepted)];
+        let series = [(Series::Accepted, (0, "taken")), (Series::Unaccepted, (2, "refused"))];
         pictures.push(hops("Tokens that came to the sites", day, &series));
         pictures.push(latency("How long a site took over a token", day, Work::Exchange));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::http::event::Work;
 
-use super::chart::{Column, lines, stacked_bars};
+use super::chart::{self, Column, lines, stacked_bars};
 use super::histogram::BOUNDS;
 use super::history::{Minute, Series};
 use super::text::{brief, time_of_day};
@@ -16,26 +16,24 @@ pub struct Picture {
     /// The name of its table.
     pub data: &'static str,
     /// The number of each colour, and what it stands for.
-    pub legend: Vec<(usize, &'static str)>,
+    pub legend: Vec<chart::Series>,
     /// The drawing. Safe as it is.
     pub svg: String,
 }
 
-/// Stacked bars of counts.
+/// Stacked bars of counts: what is counted, its colour and its name.
 #[must_use]
-pub fn hops(title: &'static str, day: &[Minute], series: &[(&'static str, Series)]) -> Picture {
-    let columns: Vec<_> = day
-        .iter()
-        .map(|part| column(part, series.iter().map(|(_, series)| Some(part.totals.count(*series) as f64)).collect()))
-        .collect();
-    let names: Vec<_> = series.iter().map(|(name, _)| *name).collect();
-    Picture { title, data: "hops", svg: stacked_bars(title, &names, &columns), legend: names.into_iter().enumerate().collect() }
+pub fn hops(title: &'static str, day: &[Minute], series: &[(Series, chart::Series)]) -> Picture {
+    let values = |part: &Minute| series.iter().map(|(series, _)| Some(part.totals.count(*series) as f64)).collect();
+    let columns: Vec<_> = day.iter().map(|part| column(part, values(part))).collect();
+    let legend: Vec<_> = series.iter().map(|(_, drawn)| *drawn).collect();
+    Picture { title, data: "hops", svg: stacked_bars(title, &legend, &columns), legend }
 }
 
 /// Lines of quantiles.
 #[must_use]
 pub fn latency(title: &'static str, day: &[Minute], work: Work) -> Picture {
-    const QUANTILES: [(&str, f64); 3] = [("median", 0.5), ("95 of 100", 0.95), ("99 of 100", 0.99)];
+    const QUANTILES: [(chart::Series, f64); 3] = [((0, "median"), 0.5), ((1, "95 of 100"), 0.95), ((2, "99 of 100"), 0.99)];
     let columns: Vec<_> = day
         .iter()
         .map(|part| {
@@ -43,10 +41,10 @@ pub fn latency(title: &'static str, day: &[Minute], work: Work) -> Picture {
             column(part, QUANTILES.map(|(_, quantile)| times.quantile(quantile).map(|time| time.as_secs_f64())).to_vec())
         })
         .collect();
-    let names = QUANTILES.map(|(name, _)| name);
+    let legend = QUANTILES.map(|(drawn, _)| drawn).to_vec();
     let (lowest, highest) = (BOUNDS[0].as_secs_f64() / 2.5, BOUNDS[BOUNDS.len() - 1].as_secs_f64() * 2.0);
-    let svg = lines(title, &names, &columns, (lowest, highest), |seconds| brief(Duration::from_secs_f64(seconds)));
-    Picture { title, data: "latency", svg, legend: names.into_iter().enumerate().collect() }
+    let svg = lines(title, &legend, &columns, (lowest, highest), |seconds| brief(Duration::from_secs_f64(seconds)));
+    Picture { title, data: "latency", svg, legend }
 }
 
 /// Every third hour has its time below.

@@ -47,7 +47,7 @@ pub struct Sample {
     pub total: u64,
     /// Whether all were read.
     pub is_whole: bool,
-    /// The sites, in the order of their names.
+    /// The sites, the primary first and the others in the order of their names.
     pub sites: Vec<String>,
     /// Where visitors first came from, the most frequent first: hosts of outside pages.
     pub referrers: Vec<(String, u64)>,
@@ -156,7 +156,7 @@ fn campaign(touch: &FirstTouch) -> Option<String> {
 /// # Errors
 /// When the store cannot be had. What was read until then is given up.
 pub async fn sample(store: &dyn VisitorStore, process: &dyn Watched, limit: usize) -> Result<Sample, StoreFault> {
-    let mut tally = Tally::new(process.satellite().siblings.load().names());
+    let mut tally = Tally::new(&process.company());
     let (mut from, mut left) = (None, limit);
     loop {
         let slice = store.sample(from, left.min(SLICE)).await?;

@@ -15,6 +15,7 @@ use crate::admin::sample::keep_sampling;
 use crate::admin::server::endpoints;
 use crate::admin::{Admin, Watched};
 use crate::base::clock::Clock;
+use crate::broker::Broker;
 use crate::config;
 use crate::http::ServedSite;
 use crate::satellite::Satellite;
@@ -53,6 +54,10 @@ impl Watched for Process {
         let mut sites: Vec<_> = self.node.sites().cloned().collect();
         sites.sort_by(|one, other| one.site.origin.cmp(&other.site.origin));
         sites
+    }
+
+    fn company(&self) -> Vec<String> {
+        self.node.broker.as_ref().map_or_else(Vec::new, Broker::company)
     }
 
     fn satellite(&self) -> &Satellite {

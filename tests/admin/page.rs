@@ -117,7 +117,7 @@ fn the_numbers_are_those_of_the_visits() {
 #[test]
 fn b7_hostile_sources_are_words_and_not_code() {
     const HOSTILE: [&str; 5] =
-        ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "=cmd|'/c calc'!A0", "@SUM(1+1)", "{{7*7}}"];
+        ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "=cmd|'/c calc'!A0", "-SUM(A1)", "{{7*7}}"];
     let watched = start();
     for text in HOSTILE {
         let coded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
