@@ -32,6 +32,7 @@ fn main() {
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["ours", port] => servers::ours(number(port)),
+        ["watched", port, admin] => servers::watched(number(port), number(admin)),
         ["filled", port] => servers::filled(number(port)),
         ["limit", port, work, length, answer] => servers::limit(number(port), Work::named(work), number(length), answer),
         _ => measure(words.iter().copied().find(|word| !word.starts_with('-'))),
@@ -50,9 +51,26 @@ fn measure(only: Option<&str>) {
     for case in [Case::Hop, Case::Page, Case::Exchange].into_iter().filter(|case| only.is_none_or(|only| only == case.name())) {
         case.measure();
     }
+    if only.is_none_or(|only| only == "watched") {
+        measure_watched();
+    }
     if only.is_none() {
         measure_process();
     }
+}
+
+/// What metrics and a line of the log cost a hop: the same server with and without them.
+fn measure_watched() {
+    let [bare_port, watched_port, admin] = [free_port(), free_port(), free_port()];
+    let bare = Server::start(&program(), bare_port, &["ours".into(), bare_port.to_string()]);
+    let watched = Server::start(&program(), watched_port, &["watched".into(), watched_port.to_string(), admin.to_string()]);
+    let companies = [watched_port, bare_port].map(Company::on);
+    companies.iter().for_each(|company| drop(Case::Hop.first_answer(company)));
+    let figures = Case::Hop.compare([(&watched, &companies[0]), (&bare, &companies[1])]);
+    println!();
+    println!("| what | watched/s | bare/s | ratio | round by round: median (min to max) | by the clock | target | |");
+    println!("|---|---|---|---|---|---|---|---|");
+    figures.print("hop, with metrics and log", 0.95);
 }
 
 fn measure_process() {
@@ -101,6 +119,27 @@ struct Rate {
 
 /// Ours and the limit's.
 type Round = (Rate, Rate);
+
+/// What a comparison found.
+struct Figures(Vec<Round>);
+
+impl Figures {
+    fn print(&self, name: &str, target: f64) {
+        let figures = |pick: fn(&Round) -> f64| sorted(self.0.iter().map(pick).collect());
+        let (ours, limit) = (undisturbed(&figures(|round| round.0.processor)), undisturbed(&figures(|round| round.1.processor)));
+        let clock = figures(|round| round.0.clock / round.1.clock);
+        let each = figures(|round| round.0.processor / round.1.processor);
+        println!(
+            "| {name} | {ours:.0} | {limit:.0} | {:.2} | {:.2} ({:.2} to {:.2}) | {:.2} | {target:.2} | {} |",
+            ours / limit,
+            median(&each),
+            each[0],
+            each[ROUNDS - 1],
+            median(&clock),
+            verdict(ours / limit >= target),
+        );
+    }
+}
 
 /// What is measured.
 #[derive(Clone, Copy)]
@@ -178,43 +217,32 @@ impl Case {
         let arguments = ["limit".into(), limit_port.to_string(), self.work().name().into(), token.to_string(), answer];
         let limit = Server::start(&program(), limit_port, &arguments);
 
-        let expected = self.expected(&company);
-        let round = |server: &Server| {
-            let requests = self.requests(&company, self.count());
+        self.compare([(&ours, &company), (&limit, &company)]).print(self.name(), self.target());
+    }
+
+    /// Interleaves rounds of two servers, each with the company that its requests are for.
+    fn compare(self, servers: [(&Server, &Company); 2]) -> Figures {
+        let round = |(server, company): (&Server, &Company)| {
+            let (expected, requests) = (self.expected(company), self.requests(company, self.count()));
             let (processor, clock) = (server.processor_time(), Instant::now());
             load::run(server.port, CONNECTIONS, &requests, &expected);
             let rate = |took: Duration| self.count() as f64 / took.as_secs_f64();
             Rate { clock: rate(clock.elapsed()), processor: rate(server.processor_time() - processor) }
         };
-        round(&ours);
-        round(&limit);
+        let [ours, limit] = servers;
+        round(ours);
+        round(limit);
         // Which of the two goes first alternates, so that neither always follows the other.
-        let rounds: Vec<_> = (0..ROUNDS)
-            .map(|number| {
-                if number % 2 == 0 {
-                    let ours = round(&ours);
-                    (ours, round(&limit))
-                } else {
-                    let limit = round(&limit);
-                    (round(&ours), limit)
-                }
-            })
-            .collect();
-        let figures = |pick: fn(&Round) -> f64| sorted(rounds.iter().map(pick).collect());
-        let (ours, limit) = (undisturbed(&figures(|round| round.0.processor)), undisturbed(&figures(|round| round.1.processor)));
-        let clock = figures(|round| round.0.clock / round.1.clock);
-        let each = figures(|round| round.0.processor / round.1.processor);
-        println!(
-            "| {} | {ours:.0} | {limit:.0} | {:.2} | {:.2} ({:.2} to {:.2}) | {:.2} | {:.2} | {} |",
-            self.name(),
-            ours / limit,
-            median(&each),
-            each[0],
-            each[ROUNDS - 1],
-            median(&clock),
-            self.target(),
-            verdict(ours / limit >= self.target()),
-        );
+        let rounds = (0..ROUNDS).map(|number| {
+            if number % 2 == 0 {
+                let ours = round(ours);
+                (ours, round(limit))
+            } else {
+                let limit = round(limit);
+                (round(ours), limit)
+            }
+        });
+        Figures(rounds.collect())
     }
 
     /// The first right answer of our server, which needs a moment to have fetched its broker's keys.

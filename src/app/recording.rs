@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::admin::metrics::Metrics;
+use crate::admin::timed_store::TimedStore;
 use crate::base::clock::Clock;
 use crate::base::origin::Origin;
 use crate::config::{RegisteredSite, StoreConfig, StorePlace};
@@ -42,6 +44,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) siblings: &'a Arc<ArcSwap<Siblings>>,
     pub(super) revoked: &'a Arc<RevokedIds>,
     pub(super) clock: &'a Arc<dyn Clock>,
+    pub(super) metrics: &'a Option<Arc<Metrics>>,
     pub(super) primary: &'a Origin,
     pub(super) registered: &'a [RegisteredSite],
 }
@@ -49,7 +52,11 @@ pub(super) struct Surroundings<'a> {
 impl Recording {
     /// Keeps the records here.
     pub(super) fn here(config: &StoreConfig, around: &Surroundings<'_>, outbound: &Outbound) -> Result<Self, LaunchFailure> {
-        let store = open(&config.place, outbound)?;
+        let mut store = open(&config.place, outbound)?;
+        if let Some(metrics) = around.metrics {
+            let (metrics, clock) = (Arc::clone(metrics), Arc::clone(around.clock));
+            store = Arc::new(TimedStore { store, metrics, clock });
+        }
         let (writer, work) = RecordWriter::new(Arc::clone(&store));
         let sites = around.registered.iter().map(|site| &site.origin).chain([around.primary]);
         let (siblings, revoked, clock) = (Arc::clone(around.siblings), Arc::clone(around.revoked), Arc::clone(around.clock));

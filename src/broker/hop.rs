@@ -19,7 +19,7 @@ use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::http::Env;
 use crate::http::answer::{Answer, Redirect, Refusal, redirect};
-use crate::http::event::{Event, Step};
+use crate::http::event::{Event, Step, Work};
 use crate::http::facts::{facts_beside, text};
 use crate::store::record_keeper::{Noted, Sighting};
 use crate::store::revoked_ids::RevokedIds;
@@ -54,6 +54,24 @@ enum Nothing {
 /// Answers a hop. Who is seen for the first time is written down: the answer waits for that, but not long (rule A2).
 #[must_use]
 pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
+    let begun = env.clock.uptime();
+    match answer(broker, env, request) {
+        Answer::Now(answer) => {
+            env.observer.timed(Work::Hop, env.clock.uptime().saturating_sub(begun));
+            Answer::Now(answer)
+        }
+        Answer::Later(answer) => {
+            let (clock, observer) = (Arc::clone(&env.clock), Arc::clone(&env.observer));
+            Answer::Later(Box::pin(async move {
+                let answer = answer.await;
+                observer.timed(Work::Hop, clock.uptime().saturating_sub(begun));
+                answer
+            }))
+        }
+    }
+}
+
+fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
     let query = request.query_string();
     let named = hop_request::site_named(query);
     let Some(site) = named.and_then(|origin| broker.site(&origin)) else {

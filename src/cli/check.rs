@@ -54,6 +54,10 @@ pub fn run(
         let kind = if replay.cluster { "cluster" } else { "server" };
         writeln!(out, "ok  used tokens: remembered by the {kind} at {} (not asked)", replay.nodes.join(", "))?;
     }
+    match &config.admin {
+        Some(admin) => writeln!(out, "ok  operators look at http://{}", admin.address)?,
+        None => writeln!(out, "ok  no [admin]: no metrics, and no page for operators")?,
+    }
     match &config.store {
         Some(store) => show_store(store, out),
         None => Ok(()),

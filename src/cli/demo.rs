@@ -17,7 +17,8 @@ use crate::base::encoding::base64url;
 use crate::base::origin::Origin;
 use crate::base::secret::SiteSecret;
 use crate::config::{
-    BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, ServedSite, StoreConfig, UnknownHost, consent_policy,
+    BrokerConfig, Config, KeySource, Limits, Listen, Log, LogFormat, Outbound, Profile, ServedSite, StoreConfig, UnknownHost,
+    consent_policy,
 };
 use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::COOKIE_DAYS_DEFAULT;
@@ -26,7 +27,8 @@ use crate::domain::site::{RegisteredSite, Role, Site, SkipList};
 use crate::token::key::{Seed, SigningKey};
 use crate::token::keyset::{KeySet, TimedKey};
 
-use super::{Failure, log_to_stderr};
+use super::Failure;
+use super::logging::Logging;
 use pages::Cast;
 use trail::Trail;
 
@@ -59,12 +61,15 @@ enum Part {
     Broker,
 }
 
+/// The picture of the hop is on the pages; in the terminal only what goes wrong is of interest.
+const LOG: Log = Log { level: tracing::Level::WARN, format: LogFormat::Human };
+
 /// Serves the demo until a signal ends it.
 ///
 /// # Errors
 /// When it cannot start.
 pub fn run(args: &DemoArgs, clock: &dyn Clock, out: &mut dyn Write) -> Result<(), Failure> {
-    let _ = log_to_stderr(tracing::Level::WARN);
+    let _until_the_end = Logging::to_stderr(LOG);
     let cast = Cast::new(args.port, args.broker_port.unwrap_or(args.port)).map_err(Failure::fault)?;
     let config = config(args, &cast, clock.now())?;
     let trail = Arc::new(Trail::new());
@@ -131,7 +136,8 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
         },
         replay: None,
         limits: Limits { replay_entries: 100_000, client: Rate::default(), workers: None },
-        log_level: tracing::Level::INFO,
+        log: LOG,
+        admin: None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Layer 8: the command line, one file a command.
+//! Layer 9: the command line, one file a command.
 
 pub mod check;
 pub mod demo;
@@ -6,6 +6,7 @@ mod failure;
 pub mod init;
 mod init_text;
 pub mod keys;
+pub mod logging;
 pub mod sdk;
 pub mod serve;
 pub mod visitor;
@@ -15,10 +16,6 @@ use std::io::BufRead;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::reload;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::base::clock::SystemClock;
 use crate::base::random::SystemRandom;
@@ -79,16 +76,4 @@ pub fn run(args: &Args) -> ExitCode {
 fn asker() -> Option<Box<dyn BufRead>> {
     let stdin = std::io::stdin();
     std::io::IsTerminal::is_terminal(&stdin).then(|| Box::new(stdin.lock()) as Box<dyn BufRead>)
-}
-
-/// Logs to standard error, one line an event, with what clients wrote escaped (rule A7). The level is for our own events:
-/// at a low one, the libraries would write whole requests, with tokens and cookies in them (rule R8).
-/// What is given back changes the level.
-fn log_to_stderr(level: tracing::Level) -> impl Fn(tracing::Level) + Send {
-    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let ours = |level| Targets::new().with_default(tracing::Level::WARN).with_target(env!("CARGO_CRATE_NAME"), level);
-    let (filter, handle) = reload::Layer::new(ours(level));
-    let lines = tracing_subscriber::fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr);
-    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
-    move |level| drop(handle.reload(ours(level)))
 }

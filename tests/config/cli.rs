@@ -90,6 +90,7 @@ fn k4_init_then_check_then_load() {
             "ok  https://www.brand.example: primary, broker here, consent implied",
             "ok  https://shop.example: secondary, satellite here, consent implied",
             "ok  https://learn.example: secondary, satellite here, consent implied",
+            "ok  operators look at http://127.0.0.1:8401",
             "ok  visitor records: SQLite in @/throughline.sqlite, kept 761 days after a visitor was last seen",
         ]
     );
@@ -108,6 +109,7 @@ fn init_on_this_machine_listens_where_its_origins_are() {
     desk.run(line).unwrap();
     let config = Config::load(&desk.path("new/folder/throughline.toml"), &|_| None).unwrap();
     assert_eq!(config.listen.addresses, ["127.0.0.1:8400".parse().unwrap(), "127.0.0.1:8401".parse().unwrap()]);
+    assert_eq!(config.admin.unwrap().address, "127.0.0.1:8402".parse().unwrap(), "where no visitor comes");
     assert!(desk.path("new/folder/secrets/shop.localhost-8401").exists() && desk.path("new/folder/keys/__1.json").exists());
 }
 
@@ -136,7 +138,7 @@ fn what_init_shows_as_comments_can_be_switched_on() {
         (plain.outbound.probe_interval, plain.outbound.probe_timeout),
         (config.outbound.probe_interval, config.outbound.probe_timeout)
     );
-    assert_eq!((plain.log_level, plain.broker), (config.log_level, config.broker));
+    assert_eq!((plain.log, plain.broker), (config.log, config.broker));
 }
 
 #[test]

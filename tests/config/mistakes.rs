@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use throughline::config::{Config, KeySource, Profile, StorePlace, UnknownHost};
+use throughline::config::{Config, KeySource, Log, LogFormat, Profile, StorePlace, UnknownHost};
 use throughline::domain::consent::ConsentPolicy;
 use throughline::domain::site::Role;
 
@@ -49,7 +49,10 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     assert_eq!(store.place.name(), "PostgreSQL, database visitors at db.internal:5432");
     assert!(!format!("{store:?}").contains("hunter2"));
     assert_eq!((config.limits.replay_entries, config.limits.workers), (1000, Some(2)));
-    assert_eq!(config.log_level, tracing::Level::DEBUG);
+    assert_eq!(config.log, Log { level: tracing::Level::DEBUG, format: LogFormat::Json });
+    let admin = config.admin.unwrap();
+    assert_eq!((admin.address, admin.hosts), ("127.0.0.1:8401".parse().unwrap(), vec!["ops.internal".to_owned()]));
+    assert_eq!((admin.sample, admin.sample_every), (5000, Duration::from_secs(60)));
     assert!(!format!("{:?}", config.replay).contains("hunter2"));
     let replay = config.replay.unwrap();
     assert_eq!(replay.nodes, ["rediss://10.0.0.1:6379", "rediss://cache.internal"]);
@@ -82,7 +85,8 @@ fn defaults() {
         (config.outbound.probe_interval, config.outbound.probe_timeout),
         (Duration::from_secs(1), Duration::from_millis(500))
     );
-    assert_eq!(config.log_level, tracing::Level::INFO);
+    assert_eq!(config.log, Log { level: tracing::Level::INFO, format: LogFormat::Human });
+    assert_eq!(config.admin, None);
 }
 
 #[test]
@@ -117,6 +121,8 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         (39, "a.example: \"b.example\" is not an IP address"),
         (40, "probe_timeout_ms is 1; write a whole number from 50 to 10000"),
         (43, "level: a number instead of a text in quotes"),
+        (61, "[admin] has no address; write address"),
+        (62, "unknown key \"adress\" in [admin]; did you mean \"address\"?"),
         (46, "nodes: a user and a password do not belong here; write username and password_env"),
         (46, "nodes: what stands here is no address of a Redis; write one such as"),
         (47, "nodes: redis://10.0.0.1 is there twice"),
@@ -138,6 +144,28 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
     }
     assert_eq!(found.len(), expected.len(), "{report}");
     assert!(!report.to_string().contains("hunter2"), "{report}");
+}
+
+#[test]
+fn what_the_listener_for_operators_needs() {
+    let world = World::new();
+    let good = GOOD.split("[admin]").next().unwrap();
+    let read = |lines: &str| world.read(&format!("{good}[admin]\n{lines}\n"));
+    for (lines, expected) in [
+        ("", "[admin] has no address; write address = "),
+        ("address = \"localhost:8401\"", "address: \"localhost:8401\" is not an IP address with a port"),
+        ("address = \"127.0.0.1:8443\"", "address: 127.0.0.1:8443 is where visitors are served"),
+        ("address = \"[::1]:8443\"", "address: [::1]:8443 is where visitors are served"),
+        ("address = \"127.0.0.1:8401\"\nhosts = [\"ops:80\"]", "hosts: \"ops:80\" is not a host name"),
+        ("address = \"127.0.0.1:8401\"\nhosts = [\"Ops\"]", "hosts: \"Ops\" is not a host name"),
+        ("address = \"127.0.0.1:8401\"\nsample = -1", "sample is -1; write a whole number from 0"),
+        ("address = \"127.0.0.1:8401\"\npassword = \"x\"", "unknown key \"password\" in [admin]"),
+    ] {
+        let report = read(lines).expect_err(lines);
+        assert!(report.mistakes().len() == 1 && report.to_string().contains(expected), "{lines}: {report}");
+    }
+    let admin = read("address = \"0.0.0.0:8401\"").unwrap().admin.unwrap();
+    assert!((admin.hosts.is_empty(), admin.sample, admin.sample_every.as_secs()) == (true, 100_000, 300), "{admin:?}");
 }
 
 #[test]
