@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { smaller } from '../sdk/test/support/png.mjs'
 import { freePort } from '../sdk/test/support/ports.mjs'
 import { browser } from '../sdk/test/support/webdriver.mjs'
 
@@ -23,13 +24,14 @@ await new Promise((resolve, reject) => {
   demo.once('exit', () => reject(new Error('the demo has ended')))
 })
 const page = await browser()
+await page.devtools('Emulation.setScrollbarsHidden', { hidden: true })
 
 /** As a file, seen so. `whole`: with all that is below. */
 async function picture(file, scheme, { whole = false, ...size }) {
   await page.devtools('Emulation.setDeviceMetricsOverride', { deviceScaleFactor: 1, ...size })
   await page.devtools('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: scheme }] })
   const { data } = await page.devtools('Page.captureScreenshot', { format: 'png', captureBeyondViewport: whole })
-  writeFileSync(file, Buffer.from(data, 'base64'))
+  writeFileSync(file, smaller(Buffer.from(data, 'base64')))
   console.log(file)
 }
 

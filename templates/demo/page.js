@@ -29,19 +29,22 @@
     made.title = title
     return made
   }
+  // Some send the whole address, some only its host.
   const outside = (referrer) => {
+    if (!referrer) return '–'
+    if (referrer === '$direct') return 'direct'
     try {
-      return new URL(referrer).host
+      return new URL(referrer.includes('://') ? referrer : `http://${referrer}`).hostname
     } catch {
-      return referrer === '$direct' ? 'direct' : referrer ?? '–'
+      return referrer
     }
   }
   const drawn = ({ number, at, site, library, run, event, id, referrer, plan }) => {
     const row = document.createElement('tr')
     row.dataset.number = number
     row.className = `${site} ${run}`
-    const who = cell(id && id === visitor ? 'who one' : 'who', id ? `${id.slice(0, 8)}…` : 'none', id ?? '')
-    if (run === 'without') {
+    const who = cell(id && id === visitor ? 'who one' : 'who', id ? `${id.slice(0, 13)}…` : 'none', id ?? '')
+    if (id && run === 'without') {
       const mark = document.createElement('small')
       mark.textContent = 'its own'
       who.append(' ', mark)
@@ -53,7 +56,7 @@
       cell('what', event),
       who,
       cell('from', outside(referrer), referrer ?? ''),
-      cell('plan', plan ?? '–'),
+      cell(plan ? 'plan' : 'plan no', plan ?? '–'),
     )
     return row
   }
