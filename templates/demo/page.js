@@ -71,7 +71,8 @@
   ].join(', ')
   const sum = (id, run, before) => {
     const kept = rows.filter((row) => row.run === run)
-    element(id).hidden = !kept.length
+    if (!kept.length) return
+    element(id).hidden = false
     show(id, before + summary(kept))
   }
 
@@ -83,8 +84,6 @@
     if (news.rows.length) {
       rows = [...news.rows, ...rows].slice(0, ROWS_MAX)
       element('rows').replaceChildren(...rows.map(drawn))
-      element('nothing').hidden = true
-      element('table').hidden = false
       sum('sum', 'with', '')
       sum('sum-without', 'without', 'Without Throughline: ')
     }

@@ -139,7 +139,7 @@ fn links(cast: &Cast, from: &str, run: Run) -> Vec<Link> {
 pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Data<Stage>) -> HttpResponse {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if host == stage.cast.news.authority() {
-        return html(&News { links: links(&stage.cast, "news", Run::With) }, NEWS_POLICY);
+        return html(&News { links: links(&stage.cast, "news", Run::With) }, None);
     }
     let Some(served) = stage.node.site(request.head()) else { return HttpResponse::MisdirectedRequest().finish() };
     if served.site.skip.matches(request.path()) {
@@ -181,17 +181,19 @@ pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Dat
         collect: COLLECT,
         received: RECEIVED,
     };
-    html(&page, &scripts::policy(&stage.cast.brand))
+    html(&page, Some(scripts::policy(&stage.cast.brand)))
 }
 
-const NEWS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
-
-fn html(page: &impl Template, policy: &str) -> HttpResponse {
+fn html(page: &impl Template, policy: Option<String>) -> HttpResponse {
     match page.render() {
-        Ok(text) => HttpResponse::Ok()
-            .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
-            .insert_header((header::CONTENT_SECURITY_POLICY, policy))
-            .body(text),
+        Ok(text) => {
+            let mut answer = HttpResponse::Ok();
+            answer.insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"));
+            if let Some(policy) = policy {
+                answer.insert_header((header::CONTENT_SECURITY_POLICY, policy));
+            }
+            answer.body(text)
+        }
         Err(error) => {
             tracing::error!(%error, "a page of the demo cannot be rendered");
             HttpResponse::InternalServerError().finish()
