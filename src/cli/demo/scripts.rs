@@ -42,8 +42,8 @@ pub(super) async fn script(request: HttpRequest, stage: web::Data<Stage>) -> Htt
     }
     let javascript = "text/javascript; charset=utf-8";
     match request.path() {
-        ANALYTICS => answer(javascript).body(include_str!("../../../templates/demo/analytics.js")),
-        PAGE => answer(javascript).body(include_str!("../../../templates/demo/page.js")),
+        ANALYTICS => answer(javascript).body(include_str!("analytics.js")),
+        PAGE => answer(javascript).body(include_str!("page.js")),
         path => match path.strip_prefix(LIBRARIES) {
             Some("NOTICE") => answer("text/plain; charset=utf-8").body(NOTICE),
             Some(file) => match file.strip_suffix(".js").and_then(Library::named) {
