@@ -1,10 +1,11 @@
-// Makes dist/: the ES modules, the script that satellites serve, and the types. Prints the sizes, and fails above the limits (rule X14).
+// Makes dist/: the ES modules, the script that satellites serve, and the types; and demo/. Prints the sizes, and fails above the limits (rule X14).
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
+import { demoLibraries } from './demo_libraries.mjs'
 
 const root = new URL('..', import.meta.url)
 const at = (path) => new URL(path, root).pathname
@@ -32,3 +33,4 @@ const lines = sizes.map(([name, path, limit]) => {
   return `${name}: ${size} of ${limit} bytes, gzip -9${size > limit ? ': TOO LARGE' : ''}`
 })
 console.log(lines.join('\n'))
+console.log(`the demo's libraries: ${await demoLibraries(at('.'))} bytes`)

@@ -1,7 +1,10 @@
 //! `throughline demo`: the hop to look at, on `*.localhost`, with nothing to set up.
 
+mod collector;
 mod pages;
+mod scripts;
 mod trail;
+mod wire;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -29,7 +32,8 @@ use crate::token::keyset::{KeySet, TimedKey};
 
 use super::Failure;
 use super::logging::Logging;
-use pages::Cast;
+use collector::{COLLECT, Collector, RECEIVED, collect, received};
+use pages::{Cast, Stage};
 use trail::Trail;
 
 /// What `demo` is told.
@@ -74,10 +78,15 @@ pub fn run(args: &DemoArgs, clock: &dyn Clock, out: &mut dyn Write) -> Result<()
     let config = config(args, &cast, clock.now())?;
     let trail = Arc::new(Trail::new());
     let launch = Launch::new(config, Arc::clone(&trail) as _).map_err(Failure::mistake)?;
-    let stage = web::Data::new(pages::Stage { cast: cast.clone(), trail, node: Arc::clone(&launch.node), consent: args.consent });
+    let (node, collector) = (Arc::clone(&launch.node), Collector::default());
+    let stage = web::Data::new(Stage { cast: cast.clone(), trail, collector, node, consent: args.consent });
     let serving = launch.run(
         move |app| {
-            app.app_data(stage.clone()).default_service(web::to(pages::page));
+            app.app_data(stage.clone())
+                .route(&format!("{COLLECT}/{{run}}/{{library}}{{rest:.*}}"), web::to(collect))
+                .route(RECEIVED, web::get().to(received))
+                .route("/demo/{script:.*}", web::get().to(scripts::script))
+                .default_service(web::to(pages::page));
         },
         |_| {
             let _ = announce(args, &cast, out);

@@ -92,6 +92,8 @@ export async function browser(engine = 'chromium') {
       back: () => command_('POST', `${session}/back`),
       /** Chromium's own log of the page: what the console says, and what a policy refused. */
       log: () => command_('POST', `${session}/se/log`, { type: 'browser' }),
+      /** A command of Chromium's own protocol. */
+      devtools: (cmd, params) => command_('POST', `${session}/goog/cdp/execute`, { cmd, params }),
       /** Clicks the link as a script does, and waits for the next page. */
       async follow(selector) {
         await run(`document.querySelector(${JSON.stringify(selector)}).click()`)

@@ -1,5 +1,6 @@
 //! The scenarios, a file for each part of the story.
 
+mod analytics;
 mod consent;
 mod eligibility;
 mod forgery;
