@@ -251,7 +251,11 @@ fn server_tls(files: &TlsFiles) -> Result<rustls::ServerConfig, LaunchFailure> {
     config.map_err(|error| LaunchFailure(format!("{}: cannot be used ({error})", files.certificate.display())))
 }
 
-fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
+/// The certificates of a PEM file.
+///
+/// # Errors
+/// When it cannot be read, or holds something else.
+pub fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
     let failed =
         |error: rustls::pki_types::pem::Error| LaunchFailure(format!("{}: no certificates in PEM ({error})", file.display()));
     CertificateDer::pem_file_iter(file).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
