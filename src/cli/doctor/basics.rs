@@ -2,6 +2,7 @@
 //! that should not be.
 
 use actix_web::http::Method;
+use url::{Position, Url};
 
 use crate::base::origin::Origin;
 use crate::cli::checkup::Checkup;
@@ -11,13 +12,18 @@ use crate::token::jwks::read_jwks;
 use crate::token::key::PublicKey;
 use crate::token::keyset::JWKS_MAX_AGE;
 
-use super::names::{AUTH_CLOSED, ERROR_PAGES, FETCH_METADATA, GO_CLOSED, HEALTH, HOST_KEPT, HTTPS_ONLY, JWKS, ME_PRIVATE, SDK};
-use super::party::{Answer, Party, shown};
+use super::names::{
+    AUTH_CLOSED, ERROR_PAGES, FETCH_METADATA, GO_CLOSED, HEALTH, HOST_KEPT, HTTPS_ONLY, JWKS, ME_PRIVATE, PAGE, SDK,
+};
+use super::party::{Answer, Party, shown, without_query};
 use super::setting::{Setting, Unable};
 use super::visitor::{USER_AGENT, Visitor};
 
 /// Nobody's site (RFC 2606).
 const OUTSIDER: &str = "https://throughline-doctor.invalid";
+
+/// A page that leads round in circles is given up on.
+pub(super) const REDIRECTS_MAX: usize = 10;
 
 const PASS_HOST: &str = "Pass everything below /_throughline/ on to the satellite, with the host as it came \
     (nginx: proxy_set_header Host $http_host;), and see that the site is in the satellite's configuration.";
@@ -42,7 +48,13 @@ pub(super) fn answered<E: Into<Unable>>(
 /// A plain request, by nobody in particular.
 pub(super) async fn plain(party: &Party, path: &str, more: &[(&str, &str)]) -> Result<Answer, Unable> {
     let usual = [("User-Agent", USER_AGENT), ("Accept", "*/*")];
-    let headers: Vec<_> = usual.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let is_changed = |name: &str| more.iter().any(|(other, _)| *other == name);
+    let headers: Vec<_> = usual
+        .iter()
+        .filter(|(name, _)| !is_changed(name))
+        .chain(more)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     Ok(party.send(Method::GET, path, &headers, "").await?)
 }
 
@@ -102,6 +114,31 @@ pub(super) async fn host_kept(setting: &Setting<'_>, checkup: &mut Checkup) {
         let advice = "The proxy in front must pass the Host on as it came (nginx: proxy_set_header Host $http_host;).";
         checkup.fail(HOST_KEPT, origin, "the satellite takes itself for another site", advice);
     }
+}
+
+/// Whether there is a page to visit. Asked without the marks of a navigation, so that no hop starts; the site's own redirects are
+/// followed.
+pub(super) async fn page(setting: &mut Setting<'_>, checkup: &mut Checkup) {
+    let origin = setting.site.origin.clone();
+    for _ in 0..REDIRECTS_MAX {
+        let asked = plain(&setting.site, &setting.page, &[("Accept", "text/html")]).await;
+        let Some(answer) = answered(checkup, PAGE, &origin, asked) else { return };
+        let url = answer.target().and_then(|target| Url::parse(origin.as_str()).and_then(|base| base.join(target)).ok());
+        match url {
+            Some(url) if url.origin().ascii_serialization() == origin.as_str() => {
+                setting.page = url[Position::BeforePath..Position::AfterQuery].to_owned();
+            }
+            // A site that takes legacy browsers starts a hop here already.
+            Some(url) if url.path() == path::HOP => break,
+            None if answer.status == 200 => break,
+            _ => {
+                let advice = "Give the doctor the URL of a page that this site shows itself.";
+                checkup.fail(PAGE, &origin, format!("the page answers {}", answer.summary()), advice);
+                return;
+            }
+        }
+    }
+    checkup.ok(PAGE, &origin, shown(without_query(&setting.page)));
 }
 
 /// `me` refuses what a browser marks as another site's request: if it does not, the mark was lost on the way.

@@ -5,7 +5,7 @@ use crate::base::origin::Origin;
 use crate::base::random::Random;
 use crate::cli::checkup::Checkup;
 
-use super::names::{ALL, CDN_CACHE, FETCH_METADATA, HEALTH, HOST_KEPT, NO_STORE, REFERRER_KEPT, SET_COOKIE};
+use super::names::{ALL, CDN_CACHE, FETCH_METADATA, HEALTH, HOST_KEPT, NO_STORE, PAGE, REFERRER_KEPT, SET_COOKIE};
 use super::party::Party;
 use super::reach::Means;
 use super::setting::{Setting, Unable};
@@ -28,7 +28,8 @@ pub(super) async fn examine(around: &Surroundings<'_>, origin: &Origin, page: St
         let advice = "See that the server runs, and what its log says; then run the doctor again.";
         checkup.fail(HEALTH, origin, format!("the visit broke off: {unable}"), advice);
     }
-    let why = checkup.first_failed().map_or_else(|| "it has no meaning here".to_owned(), |check| format!("{check} has failed"));
+    let why =
+        checkup.first_failed().map_or_else(|| "no hop: this is the primary".to_owned(), |check| format!("{check} has failed"));
     checkup.skip_rest(&ALL, origin.as_str(), &why);
     checkup
 }
@@ -38,9 +39,12 @@ async fn look(around: &Surroundings<'_>, origin: &Origin, page: String, checkup:
     let Some(site) = means.reach(origin, clock, checkup) else { return Ok(()) };
     let is_primary = broker::read_metadata(&site).await.is_some_and(|metadata| metadata.issuer == origin.as_str());
     let mut setting = Setting { site, page, is_primary, needs_consent: false, clock, random };
-    let is_well = basics(&setting, checkup).await?;
+    let is_well = basics(&mut setting, checkup).await?;
     if setting.is_primary {
         basics_of_broker(&setting.site.clone(), origin, checkup).await;
+        if checkup.has_failed(PAGE) {
+            return Ok(());
+        }
         return primary::look_at_pages(&setting, checkup).await;
     }
     if !is_well {
@@ -57,7 +61,7 @@ async fn look(around: &Surroundings<'_>, origin: &Origin, page: String, checkup:
 }
 
 /// What concerns the site alone. `false`: no hop can start.
-async fn basics(setting: &Setting<'_>, checkup: &mut Checkup) -> Result<bool, Unable> {
+async fn basics(setting: &mut Setting<'_>, checkup: &mut Checkup) -> Result<bool, Unable> {
     let mut visitor = Visitor::new(setting.random)?;
     basics::https_only(setting, checkup).await;
     let is_healthy = basics::health(&setting.site, checkup).await;
@@ -65,6 +69,7 @@ async fn basics(setting: &Setting<'_>, checkup: &mut Checkup) -> Result<bool, Un
     if checkup.has_failed(HOST_KEPT) {
         return Ok(false);
     }
+    basics::page(setting, checkup).await;
     basics::fetch_metadata(setting, &mut visitor, checkup).await;
     if !setting.is_primary {
         basics::jwks(&setting.site, checkup).await;
@@ -74,7 +79,7 @@ async fn basics(setting: &Setting<'_>, checkup: &mut Checkup) -> Result<bool, Un
     basics::go_closed(setting, &mut visitor, checkup).await;
     basics::auth_closed(setting, checkup).await;
     basics::error_pages(&setting.site, checkup).await;
-    Ok(is_healthy && !checkup.has_failed(FETCH_METADATA))
+    Ok(is_healthy && ![FETCH_METADATA, PAGE].into_iter().any(|check| checkup.has_failed(check)))
 }
 
 async fn basics_of_broker(broker: &Party, site: &Origin, checkup: &mut Checkup) -> Vec<crate::token::key::PublicKey> {

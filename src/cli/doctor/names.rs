@@ -5,6 +5,7 @@ pub(super) const TLS: &str = "tls";
 pub(super) const HTTPS_ONLY: &str = "https-only";
 pub(super) const HEALTH: &str = "health";
 pub(super) const HOST_KEPT: &str = "host-kept";
+pub(super) const PAGE: &str = "page";
 pub(super) const FETCH_METADATA: &str = "fetch-metadata";
 pub(super) const JWKS: &str = "jwks";
 pub(super) const SDK: &str = "sdk";
@@ -40,12 +41,13 @@ pub(super) const SPOOFED_HEADERS: &str = "spoofed-headers";
 pub(super) const FORWARDED_HOST: &str = "forwarded-host";
 
 /// All of them, in the order in which they are looked at.
-pub(super) const ALL: [&str; 38] = [
+pub(super) const ALL: [&str; 39] = [
     DNS,
     TLS,
     HTTPS_ONLY,
     HEALTH,
     HOST_KEPT,
+    PAGE,
     FETCH_METADATA,
     JWKS,
     SDK,

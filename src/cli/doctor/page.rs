@@ -5,11 +5,11 @@ use crate::base::origin::Origin;
 use crate::cli::checkup::Checkup;
 use crate::domain::contract::path;
 
-use super::basics::answered;
+use super::basics::{REDIRECTS_MAX, answered};
 use super::names::{CRAWLER, FORWARDED_HOST, GPC, NO_LOOP, POST, PREFETCH, SPOOFED_HEADERS};
 use super::party::{Answer, Party};
 use super::setting::{Setting, Unable};
-use super::start::{HopUrl, REDIRECTS_MAX};
+use super::start::HopUrl;
 use super::visitor::{Header, Visitor};
 
 const GOOGLEBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";

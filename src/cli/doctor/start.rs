@@ -4,6 +4,7 @@ use url::Url;
 
 use crate::base::clock::UnixSeconds;
 use crate::base::origin::Origin;
+use crate::base::random::random_bytes;
 use crate::cli::checkup::Checkup;
 use crate::domain::contract::path;
 
@@ -12,9 +13,6 @@ use super::names::{CDN_CACHE, HOP_COOKIE, HOP_STARTS, HOP_STATUS, LOCAL_COOKIE, 
 use super::party::{Answer, shown};
 use super::setting::{Setting, Unable};
 use super::visitor::Visitor;
-
-/// A page that leads round in circles is given up on.
-pub(super) const REDIRECTS_MAX: usize = 10;
 
 const NO_CACHE: &str = "Let no cache keep answers of the sites' pages that are redirects, set a cookie, or say no-store: \
     one visitor's answer goes to others (nginx: proxy_no_cache $http_set_cookie; CDN: follow the origin's Cache-Control).";
@@ -61,7 +59,7 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
     let origin = setting.site.origin.clone();
     let mut visitor = Visitor::new(setting.random)?;
     let (mut has_agreed, mut has_come_again) = (false, false);
-    for _ in 0..REDIRECTS_MAX {
+    loop {
         let answer = visitor.navigate(&setting.site, &setting.page, &[]).await?;
         if let Some(hop) = HopUrl::of(&answer) {
             setting.needs_consent = has_agreed;
@@ -69,19 +67,9 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
             checkup.ok(HOP_STARTS, &origin, format!("to {}{after}", hop.broker));
             return Ok(Some(Begun { visitor, answer, hop }));
         }
-        if let Some(target) = answer.target() {
-            let url = Url::parse(origin.as_str()).and_then(|base| base.join(target)).ok();
-            match url.filter(|url| url.origin().ascii_serialization() == origin.as_str()) {
-                Some(url) => setting.page = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned(),
-                None => {
-                    let advice = "Give the doctor the URL of a page that this site shows itself.";
-                    checkup.fail(HOP_STARTS, &origin, format!("the page leads elsewhere: {}", answer.summary()), advice);
-                    return Ok(None);
-                }
-            }
-        } else if answer.status != 200 {
-            let advice = "Give the doctor the URL of a page that is there, and see that the server shows it.";
-            checkup.fail(HOP_STARTS, &origin, format!("the page answers {}", answer.status), advice);
+        if answer.status != 200 {
+            let advice = "See which part of the deployment answers so, and let it pass pages on to the satellite.";
+            checkup.fail(HOP_STARTS, &origin, format!("a first-time visitor gets {}", answer.summary()), advice);
             return Ok(None);
         } else if let Some(trace) = answer.cache_trace() {
             let seen = format!("a cache gave the page to a first-time visitor ({trace}): nobody who comes so gets an ID");
@@ -93,6 +81,11 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
         } else if !has_agreed {
             has_agreed = true;
             visitor.agree(&setting.site).await?;
+        } else if HopUrl::of(&visitor.navigate(&setting.site, &unseen(setting)?, &[]).await?).is_some() {
+            let seen = "the page starts no hop, but with another query it does: a cache keeps the page, and nobody whom it serves \
+                gets an ID";
+            checkup.fail(CDN_CACHE, &origin, seen, NO_CACHE);
+            return Ok(None);
         } else {
             let advice = "See that the page is served through Throughline, and is not on the skip list; that Sec-Fetch-*, \
                 Accept and User-Agent arrive; and that the consent policy is the one you mean. With [log] level = \"debug\" \
@@ -101,9 +94,13 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
             return Ok(None);
         }
     }
-    let advice = "See what redirects this page to itself.";
-    checkup.fail(HOP_STARTS, &origin, format!("more than {REDIRECTS_MAX} redirects on the site itself"), advice);
-    Ok(None)
+}
+
+/// The page, with a query that no cache has seen.
+fn unseen(setting: &Setting<'_>) -> Result<String, Unable> {
+    let number = u32::from_be_bytes(random_bytes(setting.random)?);
+    let sign = if setting.page.contains('?') { '&' } else { '?' };
+    Ok(format!("{}{sign}throughline-doctor={number}", setting.page))
 }
 
 /// Another first-time visitor must get a hop of their own: else a cache gives one visitor's answer to others.
