@@ -122,10 +122,10 @@ impl Checkup {
         self.findings.iter().any(|finding| finding.check == check && finding.outcome == Outcome::Failed)
     }
 
-    /// The first check that has failed.
+    /// The first check that came out so.
     #[must_use]
-    pub fn first_failed(&self) -> Option<&'static str> {
-        self.findings.iter().find(|finding| finding.outcome == Outcome::Failed).map(|finding| finding.check)
+    pub fn first(&self, outcome: Outcome) -> Option<&'static str> {
+        self.findings.iter().find(|finding| finding.outcome == outcome).map(|finding| finding.check)
     }
 
     /// How many findings came out so.

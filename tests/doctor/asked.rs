@@ -8,7 +8,7 @@ fn what_cannot_be_run_ends_with_2() {
         (&["doctor"][..], "URL"),
         (&["doctor", "shop"], "is no URL"),
         (&["doctor", "http://shop.example/"], "plain http"),
-        (&["doctor", "ftp://shop.example/"], "is not an origin"),
+        (&["doctor", "ftp://shop.example/"], "has the scheme"),
         (&["doctor", "https://shop.example/", "--resolve", "shop.example"], "host:port:address"),
         (&["doctor", "https://shop.example/", "--ca-file", "/nowhere/ca.pem"], "/nowhere/ca.pem"),
         (&["doctor", "https://shop.example/", "--timeout", "0"], "1..=120"),

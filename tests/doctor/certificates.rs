@@ -19,7 +19,7 @@ fn an_authority_that_browsers_do_not_know() {
 #[test]
 fn a_certificate_of_another_authority_at_the_broker() {
     let company = Deployment::shared();
-    let broker = company.proxy(Authority::new().server(&HOSTS, |_| ()), Mistake::none());
+    let broker = company.proxy(Authority::new("Another authority").server(&HOSTS, |_| ()), Mistake::none());
     let url = format!("https://shop.test:{}/p.html", company.port);
     let report = company.examine(&url, [HERE, broker.ip()], true);
     report.fails(&[("tls", "Send the whole chain")]);

@@ -23,10 +23,10 @@ pub(crate) const HOSTS: [&str; 3] = ["www.brand.test", "shop.test", "learn.test"
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "An authority for one test");
+        params.distinguished_name.push(DnType::CommonName, name);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority"))
     }
 
@@ -79,7 +79,7 @@ impl Deployment {
 
     fn prepare(consent: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let authority = Authority::new();
+        let authority = Authority::new("An authority for one test");
         let tls = authority.server(&HOSTS, |_| ());
         std::fs::write(folder.path().join("ca.pem"), authority.0.pem()).expect("a file");
         let mut attempts = 0;

@@ -3,12 +3,13 @@
 use crate::base::clock::Clock;
 use crate::base::origin::Origin;
 use crate::base::random::Random;
-use crate::cli::checkup::Checkup;
+use crate::cli::checkup::{Checkup, Outcome};
 
 use super::names::{ALL, CDN_CACHE, FETCH_METADATA, HEALTH, HOST_KEPT, NO_STORE, PAGE, REFERRER_KEPT, SET_COOKIE};
 use super::party::Party;
 use super::reach::Means;
 use super::setting::{Setting, Unable};
+use super::start::Started;
 use super::visitor::Visitor;
 use super::{basics, broker, finish, page, primary, start};
 
@@ -28,8 +29,9 @@ pub(super) async fn examine(around: &Surroundings<'_>, origin: &Origin, page: St
         let advice = "See that the server runs, and what its log says; then run the doctor again.";
         checkup.fail(HEALTH, origin, format!("the visit broke off: {unable}"), advice);
     }
-    let why =
-        checkup.first_failed().map_or_else(|| "no hop: this is the primary".to_owned(), |check| format!("{check} has failed"));
+    let why = checkup
+        .first(Outcome::Failed)
+        .map_or_else(|| "no hop: this is the primary".to_owned(), |check| format!("{check} has failed"));
     checkup.skip_rest(&ALL, origin.as_str(), &why);
     checkup
 }
@@ -45,12 +47,22 @@ async fn look(around: &Surroundings<'_>, origin: &Origin, page: String, checkup:
         if checkup.has_failed(PAGE) {
             return Ok(());
         }
-        return primary::look_at_pages(&setting, checkup).await;
+        return primary::look_at_pages(&mut setting, checkup).await;
     }
     if !is_well {
         return find_broker(around, &setting, checkup).await;
     }
-    let Some(begun) = start::start(&mut setting, checkup).await? else { return find_broker(around, &setting, checkup).await };
+    let begun = match start::start(&mut setting, checkup).await? {
+        Started::Hop(begun) => *begun,
+        Started::Told => return Ok(()),
+        Started::NoHop => {
+            find_broker(around, &setting, checkup).await?;
+            if checkup.first(Outcome::Failed).is_none() {
+                start::no_hop(origin, checkup);
+            }
+            return Ok(());
+        }
+    };
     if !start::not_cached(&setting, &begun, checkup).await? {
         return Ok(());
     }
@@ -143,12 +155,12 @@ async fn hop(
         None => None,
     };
     page::no_loop(setting, broker, checkup).await?;
+    // Pages have been served meanwhile, which a cache may have kept.
+    if !start::not_cached(setting, &begun, checkup).await? {
+        return Ok(());
+    }
+    checkup.ok(CDN_CACHE, origin, "each first-time visitor gets a hop of their own");
     page::left_alone(setting, checkup).await?;
     page::forwarded_host(setting, checkup).await?;
-    page::spoofed_headers(setting, known.as_mut().zip(id.as_deref()), checkup).await?;
-    // Pages have been served meanwhile, which a cache may have kept.
-    if start::not_cached(setting, &begun, checkup).await? {
-        checkup.ok(CDN_CACHE, origin, "each first-time visitor gets a hop of their own");
-    }
-    Ok(())
+    page::spoofed_headers(setting, known.as_mut().zip(id.as_deref()), checkup).await
 }

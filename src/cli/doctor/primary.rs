@@ -9,12 +9,18 @@ use super::setting::{Setting, Unable};
 use super::{finish, page};
 
 /// Looks at the page of a primary that has been reached.
-pub(super) async fn look_at_pages(setting: &Setting<'_>, checkup: &mut Checkup) -> Result<(), Unable> {
-    let origin = &setting.site.origin;
+pub(super) async fn look_at_pages(setting: &mut Setting<'_>, checkup: &mut Checkup) -> Result<(), Unable> {
+    let origin = &setting.site.origin.clone();
     let name = Setting::cookie_names(origin).0;
     let mut visitor = setting.visitor().await?;
     let first = answered(checkup, MASTER_COOKIE, origin, visitor.navigate(&setting.site, &setting.page, &[]).await);
-    let Some(first) = first else { return Ok(()) };
+    let Some(mut first) = first else { return Ok(()) };
+    if first.status == 200 && first.cookies().is_empty() {
+        // Where the policy is "required", a yes comes first.
+        setting.needs_consent = true;
+        visitor = setting.visitor().await?;
+        first = visitor.navigate(&setting.site, &setting.page, &[]).await?;
+    }
     let mut known = None;
     if look(origin, &first, &Expected { check: MASTER_COOKIE, name, may_be_none: true }, checkup) {
         known = finish::known(setting, &mut visitor, checkup).await?;

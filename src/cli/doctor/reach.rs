@@ -205,7 +205,10 @@ fn told(problem: Unsafe) -> (String, &'static str) {
         E::NotValidForName | E::NotValidForNameContext { .. } => {
             ("the certificate is for other names", "Get one that names this host, and see that the server picks it by SNI.")
         }
-        _ => ("the certificate is not good", "Get a new one, from an authority that browsers know."),
+        other => {
+            let advice = "Get a new one, from an authority that browsers know.";
+            return (format!("the certificate is not good ({other})"), advice);
+        }
     };
     (seen.to_owned(), advice)
 }

@@ -54,8 +54,17 @@ pub(super) struct Begun {
     pub(super) hop: HopUrl,
 }
 
+/// What came of a first visit.
+pub(super) enum Started {
+    Hop(Box<Begun>),
+    /// The page, where a hop was to be expected.
+    NoHop,
+    /// Something else, which has been told.
+    Told,
+}
+
 /// Visits the page until a hop starts, saying yes on the way where the site asks for that.
-pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> Result<Option<Begun>, Unable> {
+pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> Result<Started, Unable> {
     let origin = setting.site.origin.clone();
     let mut visitor = Visitor::new(setting.random)?;
     let (mut has_agreed, mut has_come_again) = (false, false);
@@ -65,16 +74,16 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
             setting.needs_consent = has_agreed;
             let after = if has_agreed { ", once the visitor has agreed" } else { "" };
             checkup.ok(HOP_STARTS, &origin, format!("to {}{after}", hop.broker));
-            return Ok(Some(Begun { visitor, answer, hop }));
+            return Ok(Started::Hop(Box::new(Begun { visitor, answer, hop })));
         }
         if answer.status != 200 {
             let advice = "See which part of the deployment answers so, and let it pass pages on to the satellite.";
             checkup.fail(HOP_STARTS, &origin, format!("a first-time visitor gets {}", answer.summary()), advice);
-            return Ok(None);
+            return Ok(Started::Told);
         } else if let Some(trace) = answer.cache_trace() {
             let seen = format!("a cache gave the page to a first-time visitor ({trace}): nobody who comes so gets an ID");
             checkup.fail(CDN_CACHE, &origin, seen, NO_CACHE);
-            return Ok(None);
+            return Ok(Started::Told);
         } else if !has_come_again && answer.cookies().iter().any(|cookie| cookie.name == Setting::cookie_names(&origin).0) {
             // The satellite is not sure of the browser yet (rule S16).
             has_come_again = true;
@@ -85,15 +94,19 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
             let seen = "the page starts no hop, but with another query it does: a cache keeps the page, and nobody whom it serves \
                 gets an ID";
             checkup.fail(CDN_CACHE, &origin, seen, NO_CACHE);
-            return Ok(None);
+            return Ok(Started::Told);
         } else {
-            let advice = "See that the page is served through Throughline, and is not on the skip list; that Sec-Fetch-*, \
-                Accept and User-Agent arrive; and that the consent policy is the one you mean. With [log] level = \"debug\" \
-                the satellite says why it starts no hop.";
-            checkup.fail(HOP_STARTS, &origin, "a first-time visitor gets the page and no hop, even after saying yes", advice);
-            return Ok(None);
+            return Ok(Started::NoHop);
         }
     }
+}
+
+/// Tells that no hop started, where nothing else explains it.
+pub(super) fn no_hop(origin: &Origin, checkup: &mut Checkup) {
+    let advice = "See that the page is served through Throughline, and is not on the skip list; that Sec-Fetch-*, Accept and \
+        User-Agent arrive; and that the consent policy is the one you mean. With [log] level = \"debug\" the satellite says why it \
+        starts no hop.";
+    checkup.fail(HOP_STARTS, origin, "a first-time visitor gets the page and no hop, even after saying yes", advice);
 }
 
 /// The page, with a query that no cache has seen.
