@@ -1,10 +1,13 @@
 //! Deployments in which all is well pass.
 
+use std::process::{Child, Command, Stdio};
+
 use crate::deployment::{Deployment, HOSTS};
 use crate::proxy::Mistake;
 use crate::report::Report;
 use crate::support::company::Company;
 use crate::support::files::Setup;
+use crate::support::process::{free_port, is_healthy, knows, wait_until};
 
 #[test]
 fn r8_a_company_over_https_passes() {
@@ -44,6 +47,34 @@ fn a_company_on_this_machine_passes() {
             let report = Report::of(&[], &[&page]);
             assert_eq!((report.code, report.named("warning").len()), (0, 0), "{page}\n{}", report.text);
         }
+    }
+}
+
+/// Ends with the test.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_demo_passes() {
+    for consent in ["implied", "required"] {
+        let port = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_throughline"));
+        command.args(["demo", "--consent", consent, "--port", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut demo = Demo(command.spawn().expect("the program runs"));
+        let is_ready = || {
+            is_healthy(port, "shop.localhost", false) && knows(port, "shop.localhost", &format!("http://learn.localhost:{port}"))
+        };
+        wait_until("the demo is ready", || demo.0.try_wait().is_ok_and(|ended| ended.is_some()), is_ready)
+            .unwrap_or_else(|problem| panic!("{problem}"));
+        let report = Report::of(&[], &[&format!("http://shop.localhost:{port}/")]);
+        assert_eq!(report.code, 0, "{}", report.text);
+        assert!(report.named("warning").is_empty() && report.named("ok").contains("spoofed-headers"), "{}", report.text);
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> bool {
         }
         Some(circuit) if circuit != "closed" => {
             let advice = "Wait some seconds and ask again; if it stays so, look into the satellite's log.";
-            checkup.warn(HEALTH, origin, format!("the way to the broker is \"{}\"", shown(circuit)), advice);
+            checkup.fail(HEALTH, origin, format!("the way to the broker is \"{}\"", shown(circuit)), advice);
             return false;
         }
         _ => {}

@@ -5,7 +5,9 @@ use crate::base::origin::Origin;
 use crate::base::random::Random;
 use crate::cli::checkup::{Checkup, Outcome};
 
-use super::names::{ALL, CDN_CACHE, FETCH_METADATA, HEALTH, HOST_KEPT, NO_STORE, PAGE, REFERRER_KEPT, SET_COOKIE};
+use super::names::{
+    ALL, CDN_CACHE, DNS, FETCH_METADATA, HEALTH, HOST_KEPT, JWKS, METADATA, NO_STORE, PAGE, REFERRER_KEPT, SET_COOKIE, TLS,
+};
 use super::party::Party;
 use super::reach::Means;
 use super::setting::{Setting, Unable};
@@ -25,51 +27,61 @@ pub(super) struct Surroundings<'a> {
 /// Looks at one site, and at its broker.
 pub(super) async fn examine(around: &Surroundings<'_>, origin: &Origin, page: String) -> Checkup {
     let mut checkup = Checkup::default();
-    if let Err(unable) = look(around, origin, page, &mut checkup).await {
-        let advice = "See that the server runs, and what its log says; then run the doctor again.";
-        checkup.fail(HEALTH, origin, format!("the visit broke off: {unable}"), advice);
-    }
-    let why = checkup
-        .first(Outcome::Failed)
-        .map_or_else(|| "no hop: this is the primary".to_owned(), |check| format!("{check} has failed"));
+    let rest = match look(around, origin, page, &mut checkup).await {
+        Ok(rest) => rest,
+        Err(unable) => {
+            let advice = "See that the server runs, and what its log says; then run the doctor again.";
+            checkup.fail(PAGE, origin, format!("the visit broke off: {unable}"), advice);
+            WHOLE
+        }
+    };
+    let why = checkup.first(Outcome::Failed).map_or_else(|| rest.to_owned(), |check| format!("{check} has failed"));
     checkup.skip_rest(&ALL, origin.as_str(), &why);
     checkup
 }
 
-async fn look(around: &Surroundings<'_>, origin: &Origin, page: String, checkup: &mut Checkup) -> Result<(), Unable> {
+/// Why checks may be left out, where none has failed.
+const WHOLE: &str = "there is nothing to look at";
+const PRIMARY: &str = "the primary's own pages need no hop";
+
+/// What explains that a satellite starts no hop.
+const CAUSES: [&str; 5] = [DNS, TLS, HEALTH, METADATA, JWKS];
+
+/// Makes all checks that make sense; why not the others.
+async fn look(around: &Surroundings<'_>, origin: &Origin, page: String, checkup: &mut Checkup) -> Result<&'static str, Unable> {
     let Surroundings { means, clock, random, .. } = *around;
-    let Some(site) = means.reach(origin, clock, checkup) else { return Ok(()) };
+    let Some(site) = means.reach(origin, clock, checkup) else { return Ok(WHOLE) };
     let is_primary = broker::read_metadata(&site).await.is_some_and(|metadata| metadata.issuer == origin.as_str());
     let mut setting = Setting { site, page, is_primary, needs_consent: false, clock, random };
     let is_well = basics(&mut setting, checkup).await?;
     if setting.is_primary {
         basics_of_broker(&setting.site.clone(), origin, checkup).await;
         if checkup.has_failed(PAGE) {
-            return Ok(());
+            return Ok(PRIMARY);
         }
-        return primary::look_at_pages(&mut setting, checkup).await;
+        return primary::look_at_pages(&mut setting, checkup).await.map(|()| PRIMARY);
     }
     if !is_well {
-        return find_broker(around, &setting, checkup).await;
+        return find_broker(around, &setting, checkup).await.map(|()| WHOLE);
     }
     let begun = match start::start(&mut setting, checkup).await? {
         Started::Hop(begun) => *begun,
-        Started::Told => return Ok(()),
+        Started::Told => return Ok(WHOLE),
         Started::NoHop => {
             find_broker(around, &setting, checkup).await?;
-            if checkup.first(Outcome::Failed).is_none() {
+            if !CAUSES.into_iter().any(|cause| checkup.has_failed(cause)) {
                 start::no_hop(origin, checkup);
             }
-            return Ok(());
+            return Ok(WHOLE);
         }
     };
     if !start::not_cached(&setting, &begun, checkup).await? {
-        return Ok(());
+        return Ok(WHOLE);
     }
-    let Some(broker) = means.reach(&begun.hop.broker, clock, checkup) else { return Ok(()) };
+    let Some(broker) = means.reach(&begun.hop.broker, clock, checkup) else { return Ok(WHOLE) };
     basics::health(&broker, checkup).await;
     let keys = basics_of_broker(&broker, origin, checkup).await;
-    hop(&setting, &broker, begun, &keys, checkup).await
+    hop(&setting, &broker, begun, &keys, checkup).await.map(|()| WHOLE)
 }
 
 /// What concerns the site alone. `false`: no hop can start.
