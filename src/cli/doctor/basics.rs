@@ -58,10 +58,10 @@ pub(super) async fn plain(party: &Party, path: &str, more: &[(&str, &str)]) -> R
     Ok(party.send(Method::GET, path, &headers, "").await?)
 }
 
-/// Whether the node answers for itself, and, on a secondary, whether it sees the broker.
-pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> bool {
+/// Whether the node answers for itself, and, on a secondary, whether it sees the broker. `None`: nobody answers at all.
+pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> Option<bool> {
     let origin = &party.origin;
-    let Some(answer) = answered(checkup, HEALTH, origin, plain(party, path::HEALTH, &[]).await) else { return false };
+    let answer = answered(checkup, HEALTH, origin, plain(party, path::HEALTH, &[]).await)?;
     let Ok(health) = serde_json::from_slice::<Health>(&answer.body) else {
         checkup.fail(
             HEALTH,
@@ -69,24 +69,24 @@ pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> bool {
             format!("{} answers {}, and it is not Throughline's", path::HEALTH, answer.summary()),
             PASS_HOST,
         );
-        return false;
+        return Some(false);
     };
     if answer.status != 200 || health.status != Health::OK {
         let advice = "It has no key to sign with. Look into its log, and at its keys: throughline keys list FILE.";
         checkup.fail(HEALTH, origin, format!("it is \"{}\"", shown(&health.status)), advice);
-        return false;
+        return Some(false);
     }
     match health.broker.as_deref() {
         Some("open") => {
             let advice = "Start the broker, and see that the satellite's machine can reach the primary's origin over HTTPS. \
                 Until then pages are served without an ID.";
             checkup.fail(HEALTH, origin, "the satellite does not reach its broker", advice);
-            return false;
+            return Some(false);
         }
         Some(circuit) if circuit != "closed" => {
             let advice = "Wait some seconds and ask again; if it stays so, look into the satellite's log.";
             checkup.fail(HEALTH, origin, format!("the way to the broker is \"{}\"", shown(circuit)), advice);
-            return false;
+            return Some(false);
         }
         _ => {}
     }
@@ -100,7 +100,7 @@ pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> bool {
             checkup.ok(HEALTH, origin, "it is well");
         }
     }
-    true
+    Some(true)
 }
 
 /// `me` is for the site's own pages, and the site is known by `Host`: so it tells which site the node believes to be.
@@ -219,7 +219,7 @@ pub(super) async fn go_closed(setting: &Setting<'_>, visitor: &mut Visitor, chec
     let to = format!("{}?to=https%3A%2F%2Fthroughline-doctor.invalid%2F", path::GO);
     let Some(answer) = answered(checkup, GO_CLOSED, origin, visitor.navigate(&setting.site, &to, &[]).await) else { return };
     match answer.status {
-        400 if answer.header("location").is_none() => {
+        400 if !answer.leads_on() => {
             checkup.ok(GO_CLOSED, origin, "it leads to registered sites only");
         }
         300..400 => {

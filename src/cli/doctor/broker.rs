@@ -74,7 +74,7 @@ pub(super) async fn closed(broker: &Party, checkup: &mut Checkup) {
     let stranger = "https%3A%2F%2Fthroughline-doctor.invalid";
     let path = format!("{}?v=1&site={stranger}&return={stranger}%2F", path::HOP);
     if let Some(answer) = answered(checkup, BROKER_HOP, origin, plain(broker, &path, &[]).await)
-        && (answer.status != 400 || answer.header("location").is_some())
+        && (answer.status != 400 || answer.leads_on())
     {
         let advice = "Let the broker's own 400 page through: nobody who is not registered may be sent anywhere.";
         checkup.fail(BROKER_HOP, origin, format!("a hop for an unknown site is answered with {}", answer.summary()), advice);

@@ -87,8 +87,8 @@ async fn look(around: &Surroundings<'_>, origin: &Origin, page: String, checkup:
 /// What concerns the site alone. `false`: no hop can start.
 async fn basics(setting: &mut Setting<'_>, checkup: &mut Checkup) -> Result<bool, Unable> {
     let mut visitor = Visitor::new(setting.random)?;
+    let Some(is_healthy) = basics::health(&setting.site, checkup).await else { return Ok(false) };
     basics::https_only(setting, checkup).await;
-    let is_healthy = basics::health(&setting.site, checkup).await;
     basics::host_kept(setting, checkup).await;
     if checkup.has_failed(HOST_KEPT) {
         return Ok(false);

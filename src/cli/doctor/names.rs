@@ -44,8 +44,8 @@ pub(super) const FORWARDED_HOST: &str = "forwarded-host";
 pub(super) const ALL: [&str; 39] = [
     DNS,
     TLS,
-    HTTPS_ONLY,
     HEALTH,
+    HTTPS_ONLY,
     HOST_KEPT,
     PAGE,
     FETCH_METADATA,

@@ -91,6 +91,11 @@ impl Answer {
         self.header("Location").filter(|_| (300..400).contains(&self.status))
     }
 
+    /// Whether it names a place to go on to, whatever its status.
+    pub(super) fn leads_on(&self) -> bool {
+        self.header("Location").is_some()
+    }
+
     /// All cookies that it sets.
     pub(super) fn cookies(&self) -> Vec<SetCookie> {
         let lines = self.headers.get_all("set-cookie").filter_map(|value| value.to_str().ok());
