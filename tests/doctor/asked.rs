@@ -20,3 +20,13 @@ fn what_cannot_be_run_ends_with_2() {
         assert!(stderr.contains(hint), "{arguments:?}: {stderr}");
     }
 }
+
+#[test]
+fn check_tells_mistakes_to_scripts_in_the_same_form() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_throughline"));
+    let output = command.args(["check", "--json", "--config", "/nowhere/throughline.toml"]).output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&json["outcome"], &json["findings"][0]["check"]), (&"failed".into(), &"configuration".into()), "{json}");
+    assert!(json["findings"][0]["seen"].as_str().is_some_and(|seen| seen.contains("cannot be read")), "{json}");
+}

@@ -122,7 +122,7 @@ impl Deployment {
         let resolve: Vec<_> = HOSTS.iter().map(|host| format!("\"{host}\" = \"127.0.0.1:{}\"", self.port)).collect();
         let mut text = format!(
             "[listen]\naddresses = [\"127.0.0.1:{port}\"]\n[limits]\nworkers = 1\n[outbound]\nca_file = \"ca.pem\"\n\
-             probe_interval_ms = 500\nprobe_timeout_ms = 5000\nresolve = {{ {} }}\n",
+             probe_interval_ms = 100\nprobe_timeout_ms = 5000\nresolve = {{ {} }}\n",
             resolve.join(", ")
         );
         for host in known {

@@ -142,3 +142,15 @@ pub(super) fn shown(text: &str) -> String {
     let whole: String = text.chars().take(LENGTH_MAX).flat_map(char::escape_debug).collect();
     if text.chars().nth(LENGTH_MAX).is_some() { whole + "..." } else { whole }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a7_what_others_wrote_is_escaped_and_bounded() {
+        assert_eq!(shown("\u{1b}[31m red\r\nfailed"), "\\u{1b}[31m red\\r\\nfailed");
+        assert!(shown(&"x".repeat(100_000)).len() < 200);
+        assert_eq!(without_query("https://shop.example/p?_tl=secret"), "https://shop.example/p");
+    }
+}
