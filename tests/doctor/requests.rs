@@ -163,3 +163,57 @@ fn the_proxy_redirects_who_has_no_cookies_for_ever() {
     }));
     report.fails(&[("no-loop", "See which part of the deployment redirects")]);
 }
+
+#[test]
+fn s6_accept_is_replaced() {
+    let report = Deployment::shared().with(on_shop(|request| {
+        request.remove("accept");
+        request.headers.push(("Accept".into(), "*/*".into()));
+    }));
+    report.fails(&[("hop-starts", "that Sec-Fetch-*, Accept and User-Agent arrive")]);
+}
+
+#[test]
+fn b2_the_hop_request_is_altered() {
+    let report = Deployment::shared().with(Mistake::before(|request| {
+        if request.path() == "/_throughline/hop" {
+            request.target = request.target.replace("&consent=implied", "&consent=granted");
+        }
+        None
+    }));
+    report.fails(&[("broker-hop", "nothing on the way changes the query")]);
+}
+
+#[test]
+fn cookies_do_not_arrive_at_our_endpoints() {
+    let report = Deployment::shared().with(on_shop(|request| {
+        if request.path() == "/_throughline/me" {
+            request.remove("cookie");
+        }
+    }));
+    report.fails(&[("known-visitor", "the Cookie header arrives at /_throughline/me")]);
+}
+
+#[test]
+fn the_path_is_rewritten() {
+    let report = Deployment::shared().with(on_shop(|request| {
+        if request.is_for_page() && request.header("cookie").is_none() {
+            request.target = request.target.replace("x=1", "x=2");
+        }
+    }));
+    assert!(report.named("failed").contains("right-page") && report.code == 1, "{}", report.text);
+    assert!(report.text.contains("proxy_pass without a path"), "{}", report.text);
+}
+
+#[test]
+fn the_proxy_brings_an_api_key_of_its_own() {
+    let report = Deployment::shared().with(Mistake::before(|request| {
+        let is_api = request.target.starts_with("/_throughline/api/");
+        is_api.then(|| Answer {
+            status: 200,
+            headers: vec![("Content-Type".into(), "application/json".into())],
+            body: b"{}".to_vec(),
+        })
+    }));
+    report.fails(&[("api-closed", "Let no proxy add an Authorization header")]);
+}
