@@ -10,4 +10,4 @@ pub mod node;
 pub mod recording;
 pub mod reload;
 pub mod roles;
-mod tls;
+pub mod tls;

@@ -1,7 +1,9 @@
 //! Layer 9: the command line, one file a command.
 
 pub mod check;
+pub mod checkup;
 pub mod demo;
+pub mod doctor;
 mod failure;
 pub mod init;
 mod init_text;
@@ -40,6 +42,8 @@ enum Command {
     Init(init::InitArgs),
     /// Read a configuration as `serve` would, and say what is in it or every mistake
     Check(check::CheckArgs),
+    /// Visit a deployed site as a browser would, and say what is not well there and what to do
+    Doctor(doctor::DoctorArgs),
     /// Make, list and rotate signing keys; print a site's API key
     Keys(keys::KeysArgs),
     /// Print the script tag of the browser SDK, with its Subresource Integrity value
@@ -59,6 +63,7 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Serve(args) => serve::run(args, env),
         Command::Init(args) => init::run(args, &clock, &random, out),
         Command::Check(args) => check::run(args, &clock, &env, out),
+        Command::Doctor(args) => doctor::run(args, &clock, &random, &env, out),
         Command::Keys(args) => keys::run(args, &clock, &random, &env, out, &mut std::io::stderr()),
         Command::Sdk => sdk::run(out),
         Command::Visitor(args) => visitor::run(args, &clock, &env, asker(), out),

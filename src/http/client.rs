@@ -36,10 +36,7 @@ impl Outbound {
         resolve: HashMap<String, SocketAddr>,
         extra: Vec<rustls::pki_types::CertificateDer<'static>>,
     ) -> Result<Self, rustls::Error> {
-        let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        for certificate in extra {
-            roots.add(certificate)?;
-        }
+        let roots = trusted(extra)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -51,14 +48,31 @@ impl Outbound {
     /// A client for the thread that asks.
     #[must_use]
     pub fn client(&self, timeout: Duration) -> Client {
+        Client { inner: self.bare_client(timeout), timeout }
+    }
+
+    /// The same without our manners: for who looks at every answer as it came. It follows no redirect.
+    #[must_use]
+    pub fn bare_client(&self, timeout: Duration) -> awc::Client {
         let resolver = Resolver::custom(Hosts(self.resolve.clone()));
         let connector = awc::Connector::new()
             .connector(TcpConnector::new(resolver).service())
             .rustls_0_23(Arc::clone(&self.tls))
             .timeout(timeout);
-        let inner = awc::Client::builder().connector(connector).disable_redirects().timeout(timeout).finish();
-        Client { inner, timeout }
+        awc::Client::builder().connector(connector).disable_redirects().timeout(timeout).finish()
     }
+}
+
+/// Whom to trust: Mozilla's roots, and `extra`.
+///
+/// # Errors
+/// When one of the extra certificates is none.
+pub fn trusted(extra: Vec<rustls::pki_types::CertificateDer<'static>>) -> Result<rustls::RootCertStore, rustls::Error> {
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in extra {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
 }
 
 /// Why a fetch brought nothing.

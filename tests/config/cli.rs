@@ -82,18 +82,21 @@ fn k4_init_then_check_then_load() {
         assert!(said.contains(&format!("wrote @/secrets/{host}\n")), "{said}");
     }
     let said = desk.run("check --config @/throughline.toml").unwrap();
-    let ok: Vec<_> = said.lines().filter(|line| line.starts_with("ok  ")).collect();
+    let ok: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("ok       ")).collect();
     assert_eq!(
         ok,
         [
-            "ok  @/throughline.toml: profile production, listens on http://127.0.0.1:8400",
-            "ok  https://www.brand.example: primary, broker here, consent implied",
-            "ok  https://shop.example: secondary, satellite here, consent implied",
-            "ok  https://learn.example: secondary, satellite here, consent implied",
-            "ok  operators look at http://127.0.0.1:8401",
-            "ok  visitor records: SQLite in @/throughline.sqlite, kept 761 days after a visitor was last seen",
+            "configuration: @/throughline.toml: profile production, listens on http://127.0.0.1:8400",
+            "site: https://www.brand.example: primary, broker here, consent implied",
+            "site: https://shop.example: secondary, satellite here, consent implied",
+            "site: https://learn.example: secondary, satellite here, consent implied",
+            "admin: operators: look at http://127.0.0.1:8401",
+            "store: visitor records: SQLite in @/throughline.sqlite, kept 761 days after a visitor was last seen",
         ]
     );
+    // The same for scripts.
+    let json: serde_json::Value = serde_json::from_str(&desk.run("check --config @/throughline.toml --json").unwrap()).unwrap();
+    assert_eq!((&json["outcome"], json["findings"].as_array().unwrap().len()), (&"ok".into(), 6), "{json}");
     assert_eq!(said.matches("active     signs since 2026-09-21T14:13:20Z\n").count(), 3, "{said}");
 
     let config = Config::load(&desk.path("throughline.toml"), &|_| None).unwrap();
@@ -262,7 +265,7 @@ fn a_site_that_comes_later_gets_its_files_from_keys() {
     let file = desk.path("throughline.toml");
     let site = "\n[[site]]\norigin = \"https://late.example\"\nconsent = \"implied\"\nsecret_file = \"secrets/late.example\"\nkey_file = \"keys/late.example.json\"\n";
     fs::write(&file, fs::read_to_string(&file).unwrap() + site).unwrap();
-    assert!(desk.run("check --config @/throughline.toml").unwrap().contains("ok  https://late.example: secondary"));
+    assert!(desk.run("check --config @/throughline.toml").unwrap().contains("site: https://late.example: secondary"));
 }
 
 #[test]
@@ -296,7 +299,7 @@ fn check_says_what_the_store_is_and_changes_nothing() {
     let names = || fs::read_dir(desk.folder.path()).unwrap().count();
     let before = names();
     let said = desk.run("check --config @/throughline.toml").unwrap();
-    assert!(said.contains("      not there yet: the broker makes it at its start\n"), "{said}");
+    assert!(said.contains("         not there yet: the broker makes it at its start\n"), "{said}");
     assert_eq!(names(), before);
 
     // With a server, its address is shown, and neither user nor password.
