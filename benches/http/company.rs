@@ -91,7 +91,12 @@ impl Company {
         let registered = RegisteredSite::new(self.shop.clone(), &Self::secret(SHOP), false);
         let config = Config {
             profile: Profile::Localhost,
-            listen: Listen { addresses: vec![([127, 0, 0, 1], self.port).into()], tls: None, trusted_proxies: vec!["127.0.0.1".parse().expect("an address")], unknown_host: UnknownHost::Pass },
+            listen: Listen {
+                addresses: vec![([127, 0, 0, 1], self.port).into()],
+                tls: None,
+                trusted_proxies: vec!["127.0.0.1".parse().expect("an address")],
+                unknown_host: UnknownHost::Pass,
+            },
             primary: self.brand.clone(),
             broker: Some(BrokerConfig { whoami: false }),
             served: vec![served(self.brand_site(), BRAND), served(shop, SHOP)],

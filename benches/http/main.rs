@@ -48,7 +48,10 @@ fn measure(only: Option<&str>) {
     pin_load();
     println!("| what | ours/s | limit/s | ratio | round by round: median (min to max) | by the clock | target | |");
     println!("|---|---|---|---|---|---|---|---|");
-    for case in [Case::Hop, Case::Page, Case::Exchange, Case::Forward].into_iter().filter(|case| only.is_none_or(|only| only == case.name())) {
+    for case in [Case::Hop, Case::Page, Case::Exchange, Case::Forward]
+        .into_iter()
+        .filter(|case| only.is_none_or(|only| only == case.name()))
+    {
         case.measure();
     }
     if only.is_none() {
@@ -178,9 +181,7 @@ impl Case {
         match self {
             Self::Hop => Expected { status: "HTTP/1.1 302 ", parts: vec![format!("\r\nlocation: {shop}{PAGE}&_tl=ey")] },
             Self::Page => Expected { status: "HTTP/1.1 200 ", parts: vec!["<p>Hello.".into()] },
-            Self::Forward => {
-                Expected { status: "HTTP/1.1 200 ", parts: vec!["\r\nx-throughline-source: broker\r\n".into()] }
-            }
+            Self::Forward => Expected { status: "HTTP/1.1 200 ", parts: vec!["\r\nx-throughline-source: broker\r\n".into()] },
             Self::Exchange => Expected {
                 status: "HTTP/1.1 303 ",
                 parts: vec![format!("\r\nlocation: {shop}{PAGE}\r\n"), "\r\nset-cookie: throughline=1.b.".into()],

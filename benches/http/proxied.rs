@@ -14,7 +14,8 @@ use crate::{median, sorted, verdict};
 const REQUESTS: usize = 20_000;
 const TARGET: f64 = 1.0;
 
-const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\n\r\n<!doctype html><title>A page</title><p>Hello.";
+const ANSWER: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\n\r\n<!doctype html><title>A page</title><p>Hello.";
 
 /// Prints one line, or says that there is no nginx.
 pub(crate) fn measure(program: &str) {
@@ -28,7 +29,8 @@ pub(crate) fn measure(program: &str) {
     let _app = Server::start(program, app, &["limit".into(), app.to_string(), "none".into(), "0".into(), ANSWER.into()]);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("nginx.conf");
-    fs::write(&file, configuration(&folder.path().display().to_string(), [satellite, app, with, without, spare])).expect("a file");
+    fs::write(&file, configuration(&folder.path().display().to_string(), [satellite, app, with, without, spare]))
+        .expect("a file");
     let errors = folder.path().join("errors").display().to_string();
     let _nginx = Server::start("nginx", with, &["-e".into(), errors, "-c".into(), file.display().to_string()]);
 
@@ -51,8 +53,18 @@ pub(crate) fn measure(program: &str) {
     println!();
     println!("| what | nginx and Throughline | nginx alone | added | target | |");
     println!("|---|---|---|---|---|---|");
-    println!("| a page, median | {:.3} ms | {:.3} ms | {:.3} ms | | |", median(&with) / 1000.0, median(&without) / 1000.0, (median(&with) - median(&without)) / 1000.0);
-    println!("| a page, p99 | {:.3} ms | {:.3} ms | {added:.3} ms | < {TARGET:.0} ms | {} |", p99(&with), p99(&without), verdict(added < TARGET));
+    println!(
+        "| a page, median | {:.3} ms | {:.3} ms | {:.3} ms | | |",
+        median(&with) / 1000.0,
+        median(&without) / 1000.0,
+        (median(&with) - median(&without)) / 1000.0
+    );
+    println!(
+        "| a page, p99 | {:.3} ms | {:.3} ms | {added:.3} ms | < {TARGET:.0} ms | {} |",
+        p99(&with),
+        p99(&without),
+        verdict(added < TARGET)
+    );
 }
 
 fn micro(time: Duration) -> f64 {

@@ -136,19 +136,17 @@ impl<S> Wrapped<S> {
             }
             Some(Endpoint::WrongMethod(allowed)) => Way::ready(request, Node::refuse(Some(allowed))),
             Some(Endpoint::Unknown) => Way::ready(request, Node::refuse(None)),
-            None => {
-                match self.node.page(served, request.head(), peer) {
-                    Decided::Now(page) => go_on(&*self.service, request, page),
-                    Decided::AfterClaim(waiting) => {
-                        let (node, served, service) = (Arc::clone(&self.node), Arc::clone(served), Rc::clone(&self.service));
-                        let answer = async move {
-                            let page = node.after_claim(&served, *waiting).await;
-                            go_on(&*service, request, page).await
-                        };
-                        Way::Later { answer: Box::pin(answer) }
-                    }
+            None => match self.node.page(served, request.head(), peer) {
+                Decided::Now(page) => go_on(&*self.service, request, page),
+                Decided::AfterClaim(waiting) => {
+                    let (node, served, service) = (Arc::clone(&self.node), Arc::clone(served), Rc::clone(&self.service));
+                    let answer = async move {
+                        let page = node.after_claim(&served, *waiting).await;
+                        go_on(&*service, request, page).await
+                    };
+                    Way::Later { answer: Box::pin(answer) }
                 }
-            }
+            },
         }
     }
 }

@@ -110,7 +110,14 @@ impl Node {
     #[must_use]
     pub fn new(env: Env, satellite: Satellite, broker: Option<Broker>, sites: impl IntoIterator<Item = Arc<ServedSite>>) -> Self {
         let sites = sites.into_iter().map(|served| (served.site.origin.authority().to_owned(), served)).collect();
-        Self { env, satellite: Arc::new(satellite), broker, ending: Ending::default(), unknown_host: UnknownHost::default(), sites }
+        Self {
+            env,
+            satellite: Arc::new(satellite),
+            broker,
+            ending: Ending::default(),
+            unknown_host: UnknownHost::default(),
+            sites,
+        }
     }
 
     /// The site that a request is for, by its `Host` (HTTP/1.1) or its authority (HTTP/2).

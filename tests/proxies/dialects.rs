@@ -146,8 +146,7 @@ fn f1_only_a_configured_proxy_is_answered() {
     for listen_lines in ["", "trusted_proxies = [\"192.0.2.0/24\", \"::1\"]"] {
         let seen = Arc::new(Seen::default());
         let observer = Arc::clone(&seen);
-        let company =
-            Company::echoing_with(Setup { listen_lines, ..Setup::default() }, |node| node.env.observer = observer);
+        let company = Company::echoing_with(Setup { listen_lines, ..Setup::default() }, |node| node.env.observer = observer);
         let (port, host) = (company.port(), authority(&company.shop));
         let nothing = wire::send(port, format!("GET /_throughline/nothing HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).unwrap();
         seen.0.lock().unwrap().clear();

@@ -47,7 +47,11 @@ fn f3_a_websocket_goes_through() {
             );
             stream.write_all(request.as_bytes()).unwrap();
             let answer = wire::receive(&mut stream, true).unwrap();
-            assert_eq!((answer.status, answer.header("sec-websocket-accept")), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")), "{round}");
+            assert_eq!(
+                (answer.status, answer.header("sec-websocket-accept")),
+                (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")),
+                "{round}"
+            );
             for word in ["hello", "again"] {
                 stream.write_all(word.as_bytes()).unwrap();
                 let mut back = [0; 5];
@@ -101,7 +105,10 @@ fn f3_a_page_with_our_cookie_is_kept_by_no_shared_cache() {
         let own = NAVIGATION.replace("Site: none", "Site: same-origin");
         let probed = ask(site, "GET", "/p", &format!("{own}Accept-Language: x-probe\r\n"), b"");
         let cookies: Vec<_> = probed.all("set-cookie").collect();
-        assert!(cookies.len() == 2 && cookies.iter().any(|cookie| cookie.starts_with("throughline=probe;")), "{site}: {cookies:?}");
+        assert!(
+            cookies.len() == 2 && cookies.iter().any(|cookie| cookie.starts_with("throughline=probe;")),
+            "{site}: {cookies:?}"
+        );
         assert!(cookies.contains(&"site=own; Path=/"));
         let caching: Vec<_> = probed.all("cache-control").collect();
         assert!(matches!(caching[..], ["private, no-cache" | "no-store"]), "{site}: {caching:?}");

@@ -98,14 +98,17 @@ pub(crate) struct Places<'a> {
 /// nginx with `examples/nginx`, as any user runs it.
 pub(crate) fn nginx(folder: &Path, places: Places<'_>) -> Result<Running, String> {
     let Places { satellite, app, host, port, spare, own_lines } = places;
-    let site = changed("nginx/throughline.conf", &[
-        ("127.0.0.1:8400", &format!("127.0.0.1:{satellite}")),
-        ("127.0.0.1:8399", &format!("127.0.0.1:{spare}")),
-        ("127.0.0.1:9000", &format!("127.0.0.1:{app}")),
-        ("listen 80;", &format!("listen 127.0.0.1:{port};")),
-        ("shop.example", host),
-        ("location / {", &format!("location / {{ {own_lines}")),
-    ]);
+    let site = changed(
+        "nginx/throughline.conf",
+        &[
+            ("127.0.0.1:8400", &format!("127.0.0.1:{satellite}")),
+            ("127.0.0.1:8399", &format!("127.0.0.1:{spare}")),
+            ("127.0.0.1:9000", &format!("127.0.0.1:{app}")),
+            ("listen 80;", &format!("listen 127.0.0.1:{port};")),
+            ("shop.example", host),
+            ("location / {", &format!("location / {{ {own_lines}")),
+        ],
+    );
     let folder = folder.join(format!("nginx.{port}"));
     fs::create_dir(&folder).map_err(|error| error.to_string())?;
     let at = folder.display();
@@ -123,11 +126,17 @@ pub(crate) fn nginx(folder: &Path, places: Places<'_>) -> Result<Running, String
 /// Caddy with `examples/caddy`.
 pub(crate) fn caddy(folder: &Path, places: Places<'_>) -> Result<Running, String> {
     let Places { satellite, app, host, port, .. } = places;
-    let site = changed("caddy/Caddyfile", &[
-        ("127.0.0.1:8400", &format!("127.0.0.1:{satellite}")),
-        ("127.0.0.1:9000", &format!("127.0.0.1:{app}")),
-        ("\nshop.example {", &format!("\n{{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}}\nhttp://{host}:{port} {{")),
-    ]);
+    let site = changed(
+        "caddy/Caddyfile",
+        &[
+            ("127.0.0.1:8400", &format!("127.0.0.1:{satellite}")),
+            ("127.0.0.1:9000", &format!("127.0.0.1:{app}")),
+            (
+                "\nshop.example {",
+                &format!("\n{{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}}\nhttp://{host}:{port} {{"),
+            ),
+        ],
+    );
     let folder = folder.join(format!("caddy.{port}"));
     fs::create_dir(&folder).map_err(|error| error.to_string())?;
     let file = folder.join("Caddyfile");

@@ -101,7 +101,9 @@ fn f1_a_browser_cannot_ask_as_a_proxy_does() {
             assert_eq!(answer.status, 404, "{site} {path}: {answer:?}");
             assert_eq!(answer.header("x-throughline-visitor"), None);
         }
-        for path in ["/_throughline/%61uth/nginx", "/_throughline//auth/nginx", "//_throughline/auth/nginx", "/_throughline-decision"] {
+        for path in
+            ["/_throughline/%61uth/nginx", "/_throughline//auth/nginx", "//_throughline/auth/nginx", "/_throughline-decision"]
+        {
             let answer = ask(site, "GET", path, "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /p\r\n", b"");
             assert_eq!(answer.header("x-throughline-visitor"), None, "{site} {path}: {answer:?}");
             assert_eq!(answer.header("x-throughline-status"), None, "{site} {path}");

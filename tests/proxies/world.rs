@@ -67,17 +67,22 @@ impl World {
         let folder = Folder::new(setup);
         let [broker_port, satellite_port, nginx_port, caddy_port] = std::array::from_fn(|_| free_port());
         let (nginx_app, caddy_app) = (free_port(), free_port());
-        let places = Places { satellite: satellite_port, app: nginx_app, host: "shop.localhost", port: nginx_port, spare: free_port(), own_lines: &nginx_lines.replace("{}", &folder.path().display().to_string()) };
+        let places = Places {
+            satellite: satellite_port,
+            app: nginx_app,
+            host: "shop.localhost",
+            port: nginx_port,
+            spare: free_port(),
+            own_lines: &nginx_lines.replace("{}", &folder.path().display().to_string()),
+        };
         fs::write(folder.path().join("passwords"), "operator:{PLAIN}open\n").map_err(|error| error.to_string())?;
         let origins = [
             format!("http://brand.localhost:{broker_port}"),
             format!("http://shop.localhost:{nginx_port}"),
             format!("http://learn.localhost:{caddy_port}"),
         ];
-        let configurations = [
-            folder.configure(Part::Satellites, satellite_port, &origins),
-            folder.configure(Part::Broker, broker_port, &origins),
-        ];
+        let configurations =
+            [folder.configure(Part::Satellites, satellite_port, &origins), folder.configure(Part::Broker, broker_port, &origins)];
         let apps = [behind.0.start(folder.path(), nginx_app)?, behind.1.start(folder.path(), caddy_app)?];
         let proxies = [
             nginx(folder.path(), places)?,
@@ -114,7 +119,8 @@ impl World {
         let hops = || {
             [&shop, &learn].into_iter().all(|host| {
                 let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {host}\r\n\r\n");
-                wire::send(port, request.as_bytes()).is_ok_and(|answer| answer.status == 200 && answer.json()["broker"] == "closed")
+                wire::send(port, request.as_bytes())
+                    .is_ok_and(|answer| answer.status == 200 && answer.json()["broker"] == "closed")
             })
         };
         wait_until("the satellites see the broker", || satellite.has_ended(), hops).unwrap_or_else(|problem| panic!("{problem}"));
