@@ -14,6 +14,7 @@ mod company;
 #[expect(dead_code, reason = "shared with the benchmark of the store, which uses all of it")]
 mod load;
 mod process;
+mod proxied;
 mod servers;
 
 use std::time::{Duration, Instant};
@@ -48,7 +49,10 @@ fn measure(only: Option<&str>) {
     pin_load();
     println!("| what | ours/s | limit/s | ratio | round by round: median (min to max) | by the clock | target | |");
     println!("|---|---|---|---|---|---|---|---|");
-    for case in [Case::Hop, Case::Page, Case::Exchange].into_iter().filter(|case| only.is_none_or(|only| only == case.name())) {
+    for case in [Case::Hop, Case::Page, Case::Exchange, Case::Forward]
+        .into_iter()
+        .filter(|case| only.is_none_or(|only| only == case.name()))
+    {
         case.measure();
     }
     if only.is_none_or(|only| only == "watched") {
@@ -56,6 +60,9 @@ fn measure(only: Option<&str>) {
     }
     if only.is_none() {
         measure_process();
+    }
+    if only.is_none_or(|only| only == "nginx") {
+        proxied::measure(&program());
     }
 }
 
@@ -150,6 +157,8 @@ enum Case {
     Page,
     /// The satellite takes a token.
     Exchange,
+    /// The satellite tells a proxy of a known visitor.
+    Forward,
 }
 
 impl Case {
@@ -158,12 +167,13 @@ impl Case {
             Self::Hop => "hop",
             Self::Page => "page",
             Self::Exchange => "exchange",
+            Self::Forward => "forward",
         }
     }
 
     const fn target(self) -> f64 {
         match self {
-            Self::Page => 0.9,
+            Self::Page | Self::Forward => 0.9,
             Self::Hop | Self::Exchange => 0.8,
         }
     }
@@ -171,7 +181,7 @@ impl Case {
     const fn work(self) -> Work {
         match self {
             Self::Hop => Work::Sign,
-            Self::Page => Work::None,
+            Self::Page | Self::Forward => Work::None,
             Self::Exchange => Work::Verify,
         }
     }
@@ -179,7 +189,7 @@ impl Case {
     /// Requests in a round.
     const fn count(self) -> usize {
         match self {
-            Self::Page => 10_000,
+            Self::Page | Self::Forward => 10_000,
             Self::Hop | Self::Exchange => 4_000,
         }
     }
@@ -189,6 +199,15 @@ impl Case {
         match self {
             Self::Hop => Requests::Same(browser(company.brand.authority(), &company.hop(), &company.master_cookie()), count),
             Self::Page => Requests::Same(browser(company.shop.authority(), PAGE, &company.local_cookie()), count),
+            Self::Forward => {
+                let told = format!(
+                    "{}\r\nX-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Host: {}\r\nX-Forwarded-Method: GET\r\n\
+                     X-Forwarded-Proto: https\r\nX-Forwarded-Uri: {PAGE}",
+                    company.local_cookie(),
+                    company.shop.authority()
+                );
+                Requests::Same(browser(company.shop.authority(), "/_throughline/auth/forward", &told), count)
+            }
             Self::Exchange => {
                 let cookie = Company::hop_cookie();
                 Requests::Each((0..count).map(|_| browser(company.shop.authority(), &company.arrival(), &cookie)).collect())
@@ -201,6 +220,7 @@ impl Case {
         match self {
             Self::Hop => Expected { status: "HTTP/1.1 302 ", parts: vec![format!("\r\nlocation: {shop}{PAGE}&_tl=ey")] },
             Self::Page => Expected { status: "HTTP/1.1 200 ", parts: vec!["<p>Hello.".into()] },
+            Self::Forward => Expected { status: "HTTP/1.1 200 ", parts: vec!["\r\nx-throughline-source: broker\r\n".into()] },
             Self::Exchange => Expected {
                 status: "HTTP/1.1 303 ",
                 parts: vec![format!("\r\nlocation: {shop}{PAGE}\r\n"), "\r\nset-cookie: throughline=1.b.".into()],
