@@ -5,6 +5,7 @@ pub mod demo;
 mod failure;
 pub mod init;
 mod init_text;
+mod json_line;
 pub mod keys;
 pub mod logging;
 pub mod sdk;
