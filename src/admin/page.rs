@@ -139,13 +139,13 @@ fn tiles(admin: &Admin, day: &[Minute]) -> Vec<Tile> {
         let circuit = admin.process.satellite().breaker.circuit();
         tiles.push(tile(circuit.as_str().to_owned(), "circuit to the broker", circuit_class(circuit)));
         let (taken, refused) = (sum(Series::Accepted), sum(Series::Unaccepted));
-        tiles.push(tile(count(taken), "tokens taken in 24 h", ""));
+        tiles.push(tile(count(taken), "tokens taken in 24\u{a0}h", ""));
         tiles.push(tile(percent(refused, taken + refused), "of all tokens refused", ""));
     }
     if is_broker {
         let (known, minted, refused) = (sum(Series::Known), sum(Series::Minted), sum(Series::Refused));
-        tiles.push(tile(count(known + minted + refused), "hops answered in 24 h", ""));
-        tiles.push(tile(count(minted), "new visitors in 24 h", ""));
+        tiles.push(tile(count(known + minted + refused), "hops answered in 24\u{a0}h", ""));
+        tiles.push(tile(count(minted), "new visitors in 24\u{a0}h", ""));
         let times = day.iter().fold(super::histogram::Times::NONE, |all, part| all.and(part.totals.times(Work::Hop)));
         tiles.push(tile(times.quantile(0.95).map_or("–".into(), brief), "for 95 of 100 hops", ""));
         if let Some(keeper) = admin.process.keeper() {

@@ -24,6 +24,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogFormat};
 
+use super::json_line::JsonLine;
+
 /// How many lines wait at most: about 2 MB.
 const LINES_MAX: usize = 8192;
 
@@ -56,7 +58,7 @@ impl Logging {
         let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
         let layer = match log.format {
             LogFormat::Human => layer.with_ansi(is_terminal).boxed(),
-            LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+            LogFormat::Json => layer.event_format(JsonLine).boxed(),
         };
         if tracing_subscriber::registry().with(filter).with(layer).try_init().is_ok() {
             // The library's own way would write to standard error itself, and wait.
@@ -81,10 +83,20 @@ impl Logging {
 
 impl Drop for Logging {
     fn drop(&mut self) {
+        const PAUSE: Duration = Duration::from_millis(10);
         let (written, done) = sync_channel(1);
-        let sent = self.lines.queue.try_send(Piece::End(written)).is_ok();
-        if sent {
-            let _ = done.recv_timeout(LAST_LINES_TIME_MAX);
+        let mut end = Piece::End(written);
+        // At a full queue there may be no room for this either.
+        for _ in 0..LAST_LINES_TIME_MAX.as_millis() / PAUSE.as_millis() {
+            match self.lines.queue.try_send(end) {
+                Ok(()) => {
+                    let _ = done.recv_timeout(LAST_LINES_TIME_MAX);
+                    return;
+                }
+                Err(TrySendError::Full(back)) => end = back,
+                Err(TrySendError::Disconnected(_)) => return,
+            }
+            std::thread::sleep(PAUSE);
         }
     }
 }

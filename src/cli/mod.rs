@@ -7,6 +7,7 @@ pub mod doctor;
 mod failure;
 pub mod init;
 mod init_text;
+mod json_line;
 pub mod keys;
 pub mod logging;
 pub mod sdk;

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody as _;
 use arc_swap::ArcSwapOption;
+use throughline::admin::Admin;
 use throughline::admin::history::History;
 use throughline::admin::hosts::Hosts;
 use throughline::admin::metrics::Metrics;
 use throughline::admin::page::page;
 use throughline::admin::sample::sample;
-use throughline::admin::{Admin, Watched as _};
 use throughline::app::admin::Process;
 use throughline::app::launch::Launch;
-use throughline::base::clock::{Clock as _, ManualClock, UnixSeconds};
+use throughline::base::clock::{Clock as _, ManualClock, SystemClock, UnixSeconds};
 use throughline::base::id::VisitorId;
 use throughline::base::origin::Origin;
 use throughline::base::random::{CountingRandom, Random as _};
@@ -134,8 +134,11 @@ fn live(metrics: &Metrics, history: &History, clock: &ManualClock, sites: &[Orig
                 tell(
                     site,
                     Step::Arrival,
-                    ["bounce", "bounce", "link", "bounce", "bounce", "bounce", "wrong_flow", "bounce"]
-                        [usize::try_from(chance.below(8)).unwrap()],
+                    match chance.below(40) {
+                        0 => "wrong_flow",
+                        1..=9 => "link",
+                        _ => "bounce",
+                    },
                 );
                 metrics.timed(Work::Exchange, Duration::from_micros(60 + chance.below(80)));
             }
@@ -151,7 +154,7 @@ fn live(metrics: &Metrics, history: &History, clock: &ManualClock, sites: &[Orig
 async fn draw(count: usize, visitors: usize) -> String {
     let sites = origins(count);
     let folder = tempfile::tempdir().expect("a folder");
-    let clock = Arc::new(ManualClock::at(UnixSeconds(1_790_000_000)));
+    let clock = Arc::new(ManualClock::at(SystemClock::new().now()));
     let mut launch = launch(folder.path(), &sites);
     Arc::get_mut(&mut launch.node).expect("nobody else has it").env.clock = Arc::<ManualClock>::clone(&clock);
     let node = launch.node;
@@ -161,12 +164,11 @@ async fn draw(count: usize, visitors: usize) -> String {
     let mut chance = Chance(CountingRandom::default(), 7);
     let store = SqliteStore::memory();
     seed(&store, &sites, &mut chance, visitors).await;
-    let found = sample(&store, &*process, 100_000).await.expect("a sample");
-    assert_eq!(found.records, visitors as u64);
     let metrics = Arc::new(Metrics::new(Arc::<ManualClock>::clone(&clock), Arc::new(Log)));
     let history = History::new(clock.now());
     live(&metrics, &history, &clock, &sites, &mut chance);
-    assert!(process.clock().now() > UnixSeconds(1_790_000_000));
+    let found = sample(&store, &*process, 100_000).await.expect("a sample");
+    assert_eq!(found.records, visitors as u64);
     let admin =
         Admin { metrics, process, hosts: Hosts::default(), history, sample: Arc::new(ArcSwapOption::from_pointee(found)) };
     let body = page(&admin).into_body().try_into_bytes().expect("a whole body");

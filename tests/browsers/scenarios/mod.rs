@@ -7,6 +7,7 @@ mod forgery;
 mod links;
 mod mitigations;
 mod one_id;
+mod operator;
 mod outage;
 mod records;
 mod refusals;

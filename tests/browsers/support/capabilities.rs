@@ -79,7 +79,7 @@ fn chromium(options: Options, home: &Path) -> Value {
     json!({
         "browserName": "chrome",
         "acceptInsecureCerts": options.real_names_at.is_some(),
-        "goog:loggingPrefs": { "performance": "ALL" },
+        "goog:loggingPrefs": { "performance": "ALL", "browser": "ALL" },
         "goog:chromeOptions": { "args": args, "prefs": prefs },
     })
 }

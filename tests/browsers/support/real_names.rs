@@ -26,6 +26,8 @@ const NAMES: [&str; 3] = ["www.brand.example", "shop.example", "learn.example"];
 pub(crate) struct RealNames {
     /// Where they are on the loopback address.
     pub(crate) port: u16,
+    /// Where operators look.
+    pub(crate) admin: u16,
     process: Process,
     _folder: TempDir,
 }
@@ -34,7 +36,7 @@ impl RealNames {
     /// Does what an adopter does: `init`, a certificate, some pages, a few settings, `serve`.
     pub(crate) async fn start() -> RealNames {
         let folder = TempDir::new().expect("a temporary directory");
-        let port = free_port();
+        let (port, admin) = (free_port(), free_port());
         let path = folder.path();
         let Certificate { authority, certificate, key } = certificate_for(&NAMES);
         write(path, "authority.pem", &authority);
@@ -42,13 +44,13 @@ impl RealNames {
         write(path, "tls.key", &key);
         fs::create_dir(path.join("pages")).expect("a directory of pages");
         write(path, "pages/index.html", "<!doctype html><title>A page</title><h1>A page</h1>");
-        configure(path, port);
+        configure(path, port, admin);
 
         let mut command = binary();
         command.arg("serve").arg("--config").arg(path.join("throughline.toml"));
         let process = Process::spawn(&mut command);
         eventually("throughline serve to listen", async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()).await;
-        RealNames { port, process, _folder: folder }
+        RealNames { port, admin, process, _folder: folder }
     }
 }
 
@@ -59,7 +61,7 @@ impl Logs for RealNames {
 }
 
 /// Lets `init` write the configuration, and changes in it what this machine needs otherwise.
-fn configure(folder: &Path, port: u16) {
+fn configure(folder: &Path, port: u16, admin: u16) {
     let mut init = binary();
     init.args(["init", "--primary", BRAND, "--site", SHOP, "--site", LEARN]);
     init.args(["--consent", "implied"]).arg("--folder").arg(folder);
@@ -70,6 +72,8 @@ fn configure(folder: &Path, port: u16) {
     let mut text = fs::read_to_string(&file).expect("what init has written");
     for (written, wanted) in [
         ("127.0.0.1:8400", format!("127.0.0.1:{port}")),
+        ("127.0.0.1:8401", format!("127.0.0.1:{admin}")),
+        ("# sample_every_s = 300", "sample_every_s = 1".into()),
         ("# tls_certificate = \"cert.pem\"", "tls_certificate = \"tls.pem\"".into()),
         ("# tls_key = \"key.pem\"", "tls_key = \"tls.key\"".into()),
         ("consent = ", "files = \"pages\"\nconsent = ".into()),
