@@ -187,6 +187,10 @@ async fn c1_nothing_before_a_yes_and_nothing_after_a_no(engine: Engine) {
         .await;
         assert_eq!(me(browser, places).await["visitor"], visitor.as_str());
 
+        // Whoever calls it JSON asks first whether it may.
+        let again = "{ method: 'POST', credentials: 'include', headers: { 'Content-Type': 'application/json' }, body: '{\"choice\":\"granted\"}' }";
+        let url = places.satellite("/_throughline/consent");
+        assert_eq!(browser.promise(&format!("fetch('{url}', {again}).then(r => r.status)")).await, 200);
         assert_eq!(browser.promise("throughline.forget()").await, "denied");
         let after = me(browser, places).await;
         assert_eq!((&after["visitor"], &after["consent"]), (&Value::Null, &"denied".into()), "{after}");
