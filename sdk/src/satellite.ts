@@ -4,7 +4,7 @@ import type { Hop } from './types.js'
 
 export const hop = (globalThis as { throughlineHop?: Hop }).throughlineHop
 
-const at = (endpoint: string) => `${hop?.origin ?? location.origin}/_throughline/${endpoint}`
+const at = (endpoint: string) => `${(hop ?? location).origin}/_throughline/${endpoint}`
 
 /** A GET without `body`, else a POST of JSON. `time` is in milliseconds. */
 export async function ask<T>(endpoint: string, time: number, body?: unknown): Promise<T | undefined> {
@@ -14,7 +14,7 @@ export async function ask<T>(endpoint: string, time: number, body?: unknown): Pr
     const request: RequestInit = { signal: patience.signal, redirect: 'error', credentials: 'include' }
     if (body) {
       request.method = 'POST'
-      request.headers = { 'Content-Type': 'application/json' }
+      // As a text: JSON by name would cost a preflight where the satellite is on a sub-domain.
       request.body = JSON.stringify(body)
       request.keepalive = true
     }
