@@ -3,25 +3,26 @@
 const PREFIX = '/_throughline/'
 
 /** A GET without `body`, else a POST of JSON. `time` is in milliseconds. */
-export async function ask<T>(endpoint: string, time: number, body?: unknown): Promise<T | undefined> {
+export async function ask<T>(endpoint: string, time: number, body?: object): Promise<T | undefined> {
   const patience = new AbortController()
-  const timer = setTimeout(() => patience.abort(), time)
+  setTimeout(() => patience.abort(), time)
+  const post = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), keepalive: true }
   try {
-    const request: RequestInit = { signal: patience.signal, redirect: 'error' }
-    if (body) {
-      request.method = 'POST'
-      request.headers = { 'Content-Type': 'application/json' }
-      request.body = JSON.stringify(body)
-      request.keepalive = true
-    }
-    const answer = await fetch(PREFIX + endpoint, request)
+    const answer = await fetch(PREFIX + endpoint, { signal: patience.signal, redirect: 'error', ...(body && post) })
     if (answer.ok) return (await answer.json()) as T
   } catch {
     // Refused, hung, or no JSON: for the page they are the same.
-  } finally {
-    clearTimeout(timer)
   }
 }
 
-/** The way to `url` on which the visitor's ID goes along. */
-export const through = (url: string) => `${location.origin + PREFIX}go?to=${encodeURIComponent(url)}`
+/** What `go` refuses, or might (docs/protocol.md, link URLs), as it does most escapes in a path. A plain link gets there all the same. */
+const REFUSED = /^.{8}[^?#]*(\/\/|@|%(?![89a-f][\da-f]))|[\\`]|#.*#/i
+
+/** Servers before a site may take no longer head than 4 KB. As for a hop, in octets. */
+const LENGTH_MAX = 2560
+
+/** The way to `url` on which the visitor's ID goes along, if there is one. */
+export function through(url: string): string | undefined {
+  const to = encodeURIComponent(url)
+  if (to.length <= LENGTH_MAX && !REFUSED.test(url)) return `${location.origin + PREFIX}go?to=${to}`
+}
