@@ -9,7 +9,6 @@ import { browser } from './support/webdriver.mjs'
 
 const engines = (process.env.ENGINES ?? 'chromium firefox webkit').split(' ')
 const ENTER = '\uE007'
-const CONTROL = '\uE009'
 
 for (const engine of engines) {
   describe(engine, () => {

@@ -181,6 +181,7 @@ test('X8 Matomo: its commands begin with the ID, in 16 digits (chromium)', async
   await page.open(sites.shop + sites.page('matomo', made))
   const id = (await visitor()).replaceAll('-', '').slice(0, 16)
   await page.until('commands?.length === 3')
+  assert.match(id, /^[0-9a-f]{16}$/)
   assert.deepEqual(await page.run('return commands'), [['setVisitorId', id], ['setSiteId', 1], ['trackPageView']])
 })
 
