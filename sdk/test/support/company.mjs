@@ -75,7 +75,7 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
       return
     }
     const fault = faults[pathname]
-    requests.own?.(asked.method, pathname)
+    requests.own?.(asked.method, pathname, asked)
     if (fault === 'hang') return
     if (fault) return answer.writeHead(fault).end()
     const onward = request(
