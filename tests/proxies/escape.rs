@@ -73,7 +73,7 @@ fn f4_a_killed_satellite_a_killed_broker_and_both() {
 
 #[test]
 fn f4_a_satellite_that_hangs_costs_one_wait_and_no_page() {
-    let world = World::start(USUAL);
+    let world = World::start_impatient(USUAL);
     world.hang_satellite(true);
     for site in world.sites() {
         serves_without_ids(site);
@@ -102,6 +102,7 @@ fn f4_a_satellite_that_answers_nonsense_costs_no_page() {
         for site in world.sites() {
             for _ in 0..3 {
                 let page = ask(site, "GET", "/p", NAVIGATION, b"");
+                assert_eq!(page.status, 200, "{site} {answer:?}: {}", page.text());
                 assert_eq!((page.status, shown(&page, "visitor").as_str()), (200, "none"), "{site} {answer:?}: {page:?}");
             }
             assert_eq!(ask(site, "POST", "/seen", "Content-Length: 3\r\n", b"abc").json()["received"], 3, "{site} {answer:?}");

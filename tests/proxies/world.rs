@@ -49,12 +49,24 @@ impl World {
         world
     }
 
+    /// The same, with the proxies' own patience, for the test of that.
+    pub(crate) fn start_impatient(behind: Behind) -> Self {
+        let mut world = Self::proxies(behind, "", false);
+        world.start_broker();
+        world.start_satellite();
+        world
+    }
+
     /// Starts the proxies and the applications. Behind the proxies there is no satellite yet.
     pub(crate) fn start_proxies(behind: Behind, nginx_lines: &str) -> Self {
+        Self::proxies(behind, nginx_lines, true)
+    }
+
+    fn proxies(behind: Behind, nginx_lines: &str, is_patient: bool) -> Self {
         // Another program may take a port in between; then try again with others.
         let mut attempt = 1;
         loop {
-            match Self::try_start(behind, nginx_lines) {
+            match Self::try_start(behind, nginx_lines, is_patient) {
                 Ok(world) => return world,
                 Err(problem) => assert!(attempt < 3, "{problem}"),
             }
@@ -62,7 +74,7 @@ impl World {
         }
     }
 
-    fn try_start(behind: Behind, nginx_lines: &str) -> Result<Self, String> {
+    fn try_start(behind: Behind, nginx_lines: &str, is_patient: bool) -> Result<Self, String> {
         let setup = Setup { listen_lines: "trusted_proxies = [\"127.0.0.1\"]", ..Setup::default() };
         let folder = Folder::new(setup);
         let [broker_port, satellite_port, nginx_port, caddy_port] = std::array::from_fn(|_| free_port());
@@ -73,6 +85,7 @@ impl World {
             host: "shop.localhost",
             port: nginx_port,
             spare: free_port(),
+            is_patient,
             own_lines: &nginx_lines.replace("{}", &folder.path().display().to_string()),
         };
         fs::write(folder.path().join("passwords"), "operator:{PLAIN}open\n").map_err(|error| error.to_string())?;
