@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::asking::NAVIGATION;
 use crate::running::{App, Places, Running, caddy, nginx, signal};
 use crate::support::files::{Folder, Part, Setup};
 use crate::support::process::{Process, free_port, is_healthy, knows, wait_until};
@@ -139,6 +140,14 @@ impl World {
         wait_until("the satellites see the broker", || satellite.has_ended(), hops).unwrap_or_else(|problem| panic!("{problem}"));
         let (shop_port, learn_origin) = (port_of(&self.shop), self.learn.clone());
         wait_until("the sites know each other", || false, || knows(shop_port, "shop.localhost", &learn_origin))
+            .unwrap_or_else(|problem| panic!("{problem}"));
+        // Each question is another person's: of clients that look alike, one leaves at a time (S16).
+        let mut person = 0;
+        let mut hops = |site: &str| {
+            person += 1;
+            ask(site, "GET", "/p", &format!("{NAVIGATION}Accept-Language: x-waiting-{person}\r\n"), b"").status == 302
+        };
+        wait_until("visitors hop", || false, || hops(&self.shop) && hops(&self.learn))
             .unwrap_or_else(|problem| panic!("{problem}"));
     }
 
