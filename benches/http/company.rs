@@ -105,7 +105,7 @@ impl Company {
             listen: Listen {
                 addresses: vec![([127, 0, 0, 1], self.port).into()],
                 tls: None,
-                trusted_proxies: vec!["127.0.0.1".parse().expect("an address")],
+                trusted_proxies: vec!["127.0.0.1/32".parse().expect("a network")],
                 unknown_host: UnknownHost::Pass,
             },
             primary: self.brand.clone(),

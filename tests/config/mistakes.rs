@@ -36,7 +36,6 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     // The satellite signs with what the broker verifies with.
     assert_eq!(config.registered[0].hop_key.tag(&[b"x"]), shop.site.hop_key.tag(&[b"x"]));
 
-    assert_eq!(config.listen.unknown_host, UnknownHost::Refuse);
     assert_eq!(config.outbound.resolve["www.brand.example"].port(), 8443);
     assert_eq!(
         (config.outbound.probe_interval, config.outbound.probe_timeout),
@@ -63,8 +62,15 @@ fn a_whole_configuration_is_read_as_it_is_written() {
 
 #[test]
 fn an_unknown_host_is_passed_or_refused_and_nothing_else() {
-    let text = "[listen]\nunknown_host = \"ignore\"\n[primary]\norigin = \"https://www.brand.example\"\nserve = false\n";
-    let report = World::new().read(text).unwrap_err().to_string();
+    let read = |word: &str| {
+        let site = "[[site]]\norigin = \"https://shop.example\"\nconsent = \"required\"\nsecret_file = \"shop.secret\"\nkey_file = \"shop.json\"\n";
+        let listen = format!("[listen]\n{word}\n[primary]\norigin = \"https://www.brand.example\"\nserve = false\n{site}");
+        World::new().read(&listen).map(|config| config.listen.unknown_host).map_err(|report| report.to_string())
+    };
+    assert_eq!(read("").unwrap(), UnknownHost::Pass);
+    assert_eq!(read("unknown_host = \"pass\"").unwrap(), UnknownHost::Pass);
+    assert_eq!(read("unknown_host = \"refuse\"").unwrap(), UnknownHost::Refuse);
+    let report = read("unknown_host = \"ignore\"").unwrap_err();
     assert!(report.contains("unknown_host: \"ignore\" is not one; write \"pass\" or \"refuse\""), "{report}");
 }
 
