@@ -118,6 +118,7 @@ impl Company {
             limits: Limits { replay_entries: REPLAY_ENTRIES, workers: Some(1) },
             log: LOG,
             admin,
+            traces: None,
         };
         Launch::new(config, Arc::new(TellLog)).expect("a configuration without a CA file launches")
     }

@@ -14,7 +14,6 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::admin::metrics::Metrics;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::origin::Origin;
 use crate::base::random::SystemRandom;
@@ -38,7 +37,7 @@ use crate::store::revoked_ids::RevokedIds;
 use crate::store::visitors::VisitorStore;
 use crate::token::claims::REPLAY_SPAN;
 
-use super::admin::{LostLines, Watching};
+use super::admin::{LostLines, Watching, watch};
 use super::middleware::Throughline;
 use super::node::Node;
 use super::recording::{Recording, Surroundings, Task, prepare};
@@ -92,8 +91,21 @@ impl Launch {
     /// # Errors
     /// When a certificate authority in `ca_file` is none, or the system gives no thread.
     pub fn new(config: Config, observer: Arc<dyn Observer>) -> Result<Self, LaunchFailure> {
-        let Config { profile, listen, primary, broker, served, registered, store, outbound, replay, limits, log: _, admin } =
-            config;
+        let Config {
+            profile,
+            listen,
+            primary,
+            broker,
+            served,
+            registered,
+            store,
+            outbound,
+            replay,
+            limits,
+            log: _,
+            admin,
+            traces,
+        } = config;
         let whoami = broker.is_some_and(|broker| broker.whoami);
         let mut files = Vec::new();
         let mut sites = Vec::new();
@@ -116,24 +128,27 @@ impl Launch {
         let refusals = outbound.refusals_file.clone().map(RefusalFile::new);
         let outbound = reach(outbound)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let watching = admin.map(|config| {
-            let metrics = Arc::new(Metrics::new(Arc::clone(&clock), Arc::clone(&observer)));
-            Watching { config, metrics }
-        });
-        let metrics = watching.as_ref().map(|watching| Arc::clone(&watching.metrics));
-        let observer = metrics.as_ref().map_or(observer, |metrics| Arc::<Metrics>::clone(metrics));
+        let is_watched = admin.is_some() || traces.is_some();
+        let (observer, watching, exporting) = watch(admin, traces, observer, &clock, &outbound);
         let revoked = Arc::new(RevokedIds::default());
         let siblings = Arc::new(ArcSwap::from_pointee(Siblings::none(&primary)));
         let recording = match &store {
             Some(store) => {
                 let (siblings, revoked, clock) = (&siblings, &revoked, &clock);
-                let around =
-                    Surroundings { siblings, revoked, clock, metrics: &metrics, primary: &primary, registered: &registered };
+                let around = Surroundings {
+                    siblings,
+                    revoked,
+                    clock,
+                    observer: is_watched.then_some(&observer),
+                    primary: &primary,
+                    registered: &registered,
+                };
                 Recording::here(store, &around, &outbound)?
             }
             None => Recording::there(&primary, &outbound, &sites),
         };
-        let Recording { records, keeper, store: visitors, tasks } = recording;
+        let Recording { records, keeper, store: visitors, mut tasks } = recording;
+        tasks.extend(exporting);
         let broker = match (broker, primary_here, &keeper, &store) {
             (Some(broker), Some(primary), Some(keeper), Some(store)) => {
                 Some(Broker::new(primary, broker.whoami, registered, Arc::clone(keeper), store.hop_wait))

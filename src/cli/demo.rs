@@ -136,6 +136,7 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
         limits: Limits { replay_entries: 100_000, workers: None },
         log: LOG,
         admin: None,
+        traces: None,
     })
 }
 
