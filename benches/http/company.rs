@@ -125,6 +125,7 @@ impl Company {
             limits: Limits { replay_entries: REPLAY_ENTRIES, client: Rate::default(), workers: Some(1) },
             log: LOG,
             admin,
+            traces: None,
         };
         Launch::new(config, Arc::new(TellLog)).expect("a configuration without a CA file launches")
     }

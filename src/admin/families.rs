@@ -53,6 +53,8 @@ const LAST_EXCHANGE: Family =
     gauge("throughline_last_exchange_timestamp_seconds", "When a token last counted on the site, where one has.");
 const LOG_LOST: Family = counter("throughline_log_lines_lost_total", "Lines of the log that nobody took in time.");
 const RELOADS: Family = counter("throughline_reloads_total", "How often the configuration was read again.");
+const SPANS_LOST: Family =
+    counter("throughline_trace_spans_lost_total", "Spans of traces that the collector did not take in time.");
 const LEAVING: Family = gauge("throughline_leaving", "Whether the process is about to end.");
 const BUILD: Family = gauge("throughline_build_info", "1; the label says which version runs.");
 const STARTED: Family = gauge("process_start_time_seconds", "When the process began.");
@@ -76,6 +78,7 @@ pub fn exposition(metrics: &Metrics, process: &dyn Watched) -> String {
     text.family(&RELOADS);
     text.sample(RELOADS.name, &[("outcome", "done")], done);
     text.sample(RELOADS.name, &[("outcome", "refused")], refused);
+    one(&mut text, &SPANS_LOST, process.trace_spans_lost());
     one(&mut text, &LEAVING, u64::from(process.is_leaving()));
     text.family(&BUILD);
     text.sample(BUILD.name, &[("version", env!("CARGO_PKG_VERSION"))], 1);

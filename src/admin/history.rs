@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::base::clock::{Clock as _, ManualClock};
     use crate::base::origin::Origin;
-    use crate::http::event::{Event, Log, Observer as _};
+    use crate::http::event::{Event, Log, Observer as _, Timing};
 
     #[test]
     fn minutes_hold_what_happened_in_them_and_a_day_at_most() {
@@ -204,7 +204,8 @@ mod tests {
         let site = Origin::parse("https://www.brand.example").unwrap();
         let tell = |code| metrics.saw(&Event { site: &site, step: Step::Hop, code, flow: None });
         tell("hop_minted");
-        metrics.timed(Work::Hop, Duration::from_micros(80));
+        let took = Duration::from_micros(80);
+        metrics.timed(&Timing { work: Work::Hop, site: &site, code: "hop_minted", flow: None, took });
         clock.advance(Duration::from_secs(60));
         history.look(&metrics, clock.now());
         tell("hop_known");

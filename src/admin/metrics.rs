@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use crate::base::clock::{Clock, UnixSeconds};
 use crate::base::origin::Origin;
-use crate::http::event::{Event, Observer, Step, Work};
+use crate::http::event::{Event, Observer, Step, Timing, Work};
 
 use super::counts::Counts;
 use super::histogram::{Histogram, Times};
@@ -88,11 +87,6 @@ impl Metrics {
         self.store_failures.load(Ordering::Relaxed)
     }
 
-    /// The store failed a commit.
-    pub fn store_failed(&self) {
-        self.store_failures.fetch_add(1, Ordering::Relaxed);
-    }
-
     fn count(&self, counts: &SiteCounts, event: &Event<'_>) {
         counts.steps[event.step as usize].count(event.code);
         if outcome(event.step, event.code) == ACCEPTED {
@@ -118,11 +112,17 @@ impl Observer for Metrics {
         self.next.saw(event);
     }
 
-    fn timed(&self, work: Work, took: Duration) {
-        self.times[work as usize].record(took);
-        self.next.timed(work, took);
+    fn timed(&self, timing: &Timing<'_>) {
+        self.times[timing.work as usize].record(timing.took);
+        if timing.work == Work::Commit && timing.code == FAILED {
+            self.store_failures.fetch_add(1, Ordering::Relaxed);
+        }
+        self.next.timed(timing);
     }
 }
+
+/// The code of a commit that the store did not take.
+pub const FAILED: &str = "failed";
 
 /// A token that counted.
 pub const ACCEPTED: &str = "accepted";

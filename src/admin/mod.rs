@@ -22,6 +22,7 @@ pub mod server;
 pub mod tables;
 pub mod text;
 pub mod timed_store;
+pub mod traces;
 pub mod views;
 
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub trait Watched: Send + Sync {
     fn is_leaving(&self) -> bool;
     /// How many lines of its log were lost.
     fn log_lines_lost(&self) -> u64;
+    /// How many spans of its traces were lost.
+    fn trace_spans_lost(&self) -> u64;
 }
 
 /// How often the configuration was read again.

@@ -6,18 +6,21 @@ use async_trait::async_trait;
 
 use crate::base::clock::Clock;
 use crate::base::id::VisitorId;
+use crate::base::origin::Origin;
 use crate::domain::record::{Held, Outcome, Write};
-use crate::http::event::{Observer as _, Work};
+use crate::http::event::{Observer, Timing, Work};
 use crate::store::visitors::{Cursor, Sampled, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
 
-use super::metrics::Metrics;
+use super::metrics::FAILED;
 
 /// Passes every call on to a store.
 pub struct TimedStore {
     /// Does the work.
     pub store: Arc<dyn VisitorStore>,
     /// Is told of it.
-    pub metrics: Arc<Metrics>,
+    pub observer: Arc<dyn Observer>,
+    /// The site that the records belong to.
+    pub primary: Origin,
     /// Says how long it took.
     pub clock: Arc<dyn Clock>,
 }
@@ -31,10 +34,9 @@ impl VisitorStore for TimedStore {
     async fn commit(&self, writes: Vec<Arc<Write>>) -> Result<Vec<Outcome>, StoreFault> {
         let begun = self.clock.uptime();
         let outcomes = self.store.commit(writes).await;
-        self.metrics.timed(Work::Commit, self.clock.uptime().saturating_sub(begun));
-        if outcomes.is_err() {
-            self.metrics.store_failed();
-        }
+        let took = self.clock.uptime().saturating_sub(begun);
+        let code = if outcomes.is_ok() { "committed" } else { FAILED };
+        self.observer.timed(&Timing { work: Work::Commit, site: &self.primary, code, flow: None, took });
         outcomes
     }
 

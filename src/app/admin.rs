@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::dev::Server;
 use actix_web::rt::time::sleep;
@@ -14,17 +14,22 @@ use crate::admin::hosts::Hosts;
 use crate::admin::metrics::Metrics;
 use crate::admin::sample::keep_sampling;
 use crate::admin::server::endpoints;
+use crate::admin::traces::{Traces, export};
 use crate::admin::{Admin, Reloads, Watched};
 use crate::base::clock::Clock;
+use crate::base::random::SystemRandom;
 use crate::broker::Broker;
 use crate::config;
 use crate::http::ServedSite;
+use crate::http::client::Outbound;
+use crate::http::event::Observer;
 use crate::satellite::Satellite;
 use crate::store::record_keeper::Keeper;
 use crate::store::visitors::VisitorStore;
 
 use super::launch::{HEAD_TIME_MAX, LaunchFailure, cannot_listen};
 use super::node::{Node, supervise};
+use super::recording::Task;
 
 /// Operators and their collectors are few. Others who reach the listener must not take the process's descriptors.
 const CONNECTIONS_MAX: usize = 64;
@@ -36,6 +41,7 @@ pub type LostLines = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub(super) struct Watching {
     pub(super) config: config::Admin,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) lost_spans: Arc<AtomicU64>,
 }
 
 /// A node, as operators look at it.
@@ -44,6 +50,8 @@ pub struct Process {
     pub node: Arc<Node>,
     /// Says how many lines of its log were lost.
     pub lost_lines: LostLines,
+    /// How many spans of its traces were lost.
+    pub lost_spans: Arc<AtomicU64>,
 }
 
 impl Watched for Process {
@@ -85,6 +93,32 @@ impl Watched for Process {
     fn log_lines_lost(&self) -> u64 {
         (self.lost_lines)()
     }
+
+    fn trace_spans_lost(&self) -> u64 {
+        self.lost_spans.load(Ordering::Relaxed)
+    }
+}
+
+/// Who is told of what happens, as configured: `observer` in any case.
+pub(super) fn watch(
+    admin: Option<config::Admin>,
+    traces: Option<config::Traces>,
+    observer: Arc<dyn Observer>,
+    clock: &Arc<dyn Clock>,
+    outbound: &Outbound,
+) -> (Arc<dyn Observer>, Option<Watching>, Option<Task>) {
+    let (mut observer, mut exporting, mut lost_spans) = (observer, None, Arc::default());
+    if let Some(config::Traces { url, percent }) = traces {
+        let (traces, spans) = Traces::new(percent, Arc::clone(clock), observer);
+        lost_spans = traces.lost();
+        observer = Arc::new(traces);
+        let outbound = outbound.clone();
+        let task: Task = Box::new(move || Box::pin(export(spans, url, outbound, Arc::new(SystemRandom::new()))));
+        exporting = Some(task);
+    }
+    let Some(config) = admin else { return (observer, None, exporting) };
+    let metrics = Arc::new(Metrics::new(Arc::clone(clock), observer));
+    (Arc::<Metrics>::clone(&metrics), Some(Watching { config, metrics, lost_spans }), exporting)
 }
 
 impl Watching {
@@ -96,11 +130,11 @@ impl Watching {
         store: Option<Arc<dyn VisitorStore>>,
         lost_lines: LostLines,
     ) -> Result<(Server, SocketAddr), LaunchFailure> {
-        let Self { config: config::Admin { address, hosts, sample, sample_every }, metrics } = self;
+        let Self { config: config::Admin { address, hosts, sample, sample_every }, metrics, lost_spans } = self;
         if !address.ip().is_loopback() {
             tracing::warn!(%address, "[admin] can be reached from other machines, and asks nobody who they are; see that only operators get there");
         }
-        let process = Arc::new(Process { node: Arc::clone(node), lost_lines });
+        let process = Arc::new(Process { node: Arc::clone(node), lost_lines, lost_spans });
         let history = History::new(process.clock().now());
         let latest = Arc::new(ArcSwapOption::empty());
         let admin = Admin {

@@ -13,7 +13,6 @@ use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
-use crate::admin::metrics::Metrics;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::origin::Origin;
 use crate::base::random::SystemRandom;
@@ -37,7 +36,7 @@ use crate::store::revoked_ids::RevokedIds;
 use crate::store::visitors::VisitorStore;
 use crate::token::claims::REPLAY_SPAN;
 
-use super::admin::{LostLines, Watching};
+use super::admin::{LostLines, Watching, watch};
 use super::middleware::Throughline;
 use super::node::Node;
 use super::recording::{Recording, Surroundings, Task, prepare};
@@ -99,8 +98,8 @@ impl Launch {
     /// When a certificate authority in `ca_file` is none, or the system gives no thread.
     pub fn new(config: Config, observer: Arc<dyn Observer>) -> Result<Self, LaunchFailure> {
         let fixed = Fixed::of(&config);
-        let Config { profile, listen, primary, broker, served, registered, store, outbound, replay, limits, log: _, admin } =
-            config;
+        let Config { profile, listen, primary, broker, served, registered, store, outbound, replay, limits, .. } = config;
+        let Config { admin, traces, .. } = config;
         let sites = Sites::new(broker, served, registered);
         let api_keys = Arc::new(ArcSwap::from_pointee(sites.api_keys()));
         let pace = Pace {
@@ -112,24 +111,21 @@ impl Launch {
         let refusals = outbound.refusals_file.clone().map(RefusalFile::new);
         let outbound = reach(outbound)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let watching = admin.map(|config| {
-            let metrics = Arc::new(Metrics::new(Arc::clone(&clock), Arc::clone(&observer)));
-            Watching { config, metrics }
-        });
-        let metrics = watching.as_ref().map(|watching| Arc::clone(&watching.metrics));
-        let observer = metrics.as_ref().map_or(observer, |metrics| Arc::<Metrics>::clone(metrics));
+        let is_watched = admin.is_some() || traces.is_some();
+        let (observer, watching, exporting) = watch(admin, traces, observer, &clock, &outbound);
         let revoked = Arc::new(RevokedIds::default());
         let siblings = Arc::new(ArcSwap::from_pointee(Siblings::none(&primary)));
         let recording = match &store {
             Some(store) => {
                 let (siblings, revoked, clock) = (&siblings, &revoked, &clock);
-                let (metrics, registered) = (&metrics, &sites.registered);
-                let around = Surroundings { siblings, revoked, clock, metrics, primary: &primary, registered };
+                let (registered, observer) = (&sites.registered, is_watched.then_some(&observer));
+                let around = Surroundings { siblings, revoked, clock, observer, primary: &primary, registered };
                 Recording::here(store, &around, &outbound)?
             }
             None => Recording::there(&primary, &outbound, &api_keys),
         };
-        let Recording { records, keeper, store: visitors, tasks } = recording;
+        let Recording { records, keeper, store: visitors, mut tasks } = recording;
+        tasks.extend(exporting);
         let broker_records = keeper.clone().zip(store).map(|(keeper, store)| BrokerRecords { keeper, hop_wait: store.hop_wait });
         let env = Env {
             clock,

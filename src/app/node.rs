@@ -18,7 +18,7 @@ use crate::domain::site::{Role, Site};
 use crate::http::answer::{Answer, Refusal, json, public_json};
 use crate::http::client::Outbound;
 use crate::http::cors::{Readers, preflight};
-use crate::http::event::Work;
+use crate::http::event::{Timing, Work};
 use crate::http::{Env, ServedSite};
 use crate::satellite::deliver::deliver;
 use crate::satellite::landing::Waiting;
@@ -274,7 +274,10 @@ impl Node {
             Some(broker) => {
                 let begun = self.env.clock.uptime();
                 let answer = api::api(broker, asked, body).await;
-                self.env.observer.timed(Work::Api, self.env.clock.uptime().saturating_sub(begun));
+                let took = self.env.clock.uptime().saturating_sub(begun);
+                let site = &broker.primary.site.origin;
+                let code = if answer.status().is_server_error() { "failed" } else { "answered" };
+                self.env.observer.timed(&Timing { work: Work::Api, site, code, flow: None, took });
                 answer
             }
             None => NOT_FOUND.json(),

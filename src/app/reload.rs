@@ -13,7 +13,7 @@ use sd_notify::NotifyState;
 use tracing::Level;
 
 use crate::base::origin::Origin;
-use crate::config::{Admin, Config, Limits, Listen, LogFormat, Outbound, Profile, Report, SharedReplay, StoreConfig};
+use crate::config::{Admin, Config, Limits, Listen, LogFormat, Outbound, Profile, Report, SharedReplay, StoreConfig, Traces};
 use crate::http::remote_records::ApiKeys;
 
 use super::node::Node;
@@ -54,11 +54,12 @@ pub(super) struct Fixed {
     limits: Limits,
     log_format: LogFormat,
     admin: Option<Admin>,
+    traces: Option<Traces>,
 }
 
 impl Fixed {
     pub(super) fn of(config: &Config) -> Self {
-        let Config { profile, primary, broker, listen, served, store, outbound, replay, limits, log, admin, .. } = config;
+        let Config { profile, primary, broker, listen, served, store, outbound, replay, limits, log, admin, traces, .. } = config;
         let mut listen = listen.clone();
         // The files themselves are read again, wherever they are now; that there are any is fixed.
         if let Some(tls) = &mut listen.tls {
@@ -77,6 +78,7 @@ impl Fixed {
             limits: *limits,
             log_format: log.format,
             admin: admin.clone(),
+            traces: traces.clone(),
         }
     }
 
@@ -93,6 +95,7 @@ impl Fixed {
             (self.limits != other.limits, "[limits]"),
             (self.log_format != other.log_format, "[log] format"),
             (self.admin != other.admin, "[admin]"),
+            (self.traces != other.traces, "[traces]"),
         ];
         parts.into_iter().filter_map(|(is_other, name)| is_other.then_some(name)).collect()
     }

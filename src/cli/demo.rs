@@ -147,6 +147,7 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
         limits: Limits { replay_entries: 100_000, client: Rate::default(), workers: None },
         log: LOG,
         admin: None,
+        traces: None,
     })
 }
 

@@ -58,6 +58,10 @@ const ADMIN: &str = r#"# hosts = ["ops.internal"]            # names that it ans
 [log]
 level = "info"                        # error, warn, info, debug, trace
 format = "human"                      # "json": for programs that read logs
+
+# [traces]                            # spans for OpenTelemetry, as OTLP over HTTP
+# otlp_endpoint = "http://127.0.0.1:4318"
+# sample_percent = 10                 # of all traces
 "#;
 
 const TAIL: &str = r#"

@@ -102,6 +102,8 @@ pub struct Config {
     pub log: Log,
     /// Where operators look at it, if they do.
     pub admin: Option<Admin>,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
 }
 
 /// What the process listens on.
@@ -269,6 +271,15 @@ pub struct Admin {
     pub sample_every: Duration,
 }
 
+/// Traces for OpenTelemetry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// Where spans are posted to.
+    pub url: String,
+    /// How many of a hundred traces.
+    pub percent: u8,
+}
+
 impl Config {
     /// Reads a configuration file and every file that it names. `env` looks up an environment variable.
     ///
@@ -323,6 +334,7 @@ fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option
     let limits = process::limits(document.table("limits", "[limits]"));
     let log = observing::log(document.table("log", "[log]"));
     let admin = observing::admin(document.table("admin", "[admin]"), &listen);
+    let traces = observing::traces(document.table("traces", "[traces]"));
     let sites = sites::read(&mut document, profile, files, notes);
     let store = document.table("store", "[store]");
     if sites.broker.is_none() && store.is_there() {
@@ -345,5 +357,6 @@ fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option
         limits,
         log,
         admin,
+        traces,
     })
 }

@@ -1,18 +1,20 @@
-//! What operators see: `[admin]` and `[log]`.
+//! What operators see: `[admin]`, `[log]` and `[traces]`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing::Level;
+use url::Url;
 
 use crate::base::origin::Origin;
 
 use super::process::address;
 use super::reader::Table;
-use super::{Admin, Listen, Log, LogFormat};
+use super::{Admin, Listen, Log, LogFormat, Traces};
 
 const SAMPLE_DEFAULT: u64 = 100_000;
 const SAMPLE_EVERY_DEFAULT: u64 = 300;
+const PERCENT_DEFAULT: u8 = 10;
 const LEVELS: [(&str, Level); 5] =
     [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG), ("trace", Level::TRACE)];
 
@@ -53,6 +55,26 @@ fn own_address(text: &str, listen: &Listen) -> Result<SocketAddr, String> {
         return Err(format!("{found} is where visitors are served; write another port, such as \"127.0.0.1:8401\""));
     }
     Ok(found)
+}
+
+/// `None` where the table is not there, or has a mistake.
+pub(super) fn traces(mut table: Table<'_, '_>) -> Option<Traces> {
+    if !table.is_there() {
+        table.finish();
+        return None;
+    }
+    table.require("otlp_endpoint", "otlp_endpoint = \"http://127.0.0.1:4318\"");
+    let endpoint = table.text("otlp_endpoint", |text| {
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let is_plain = |url: &Url| url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+        // Not repeated: it may hold a password.
+        let mistake = "not the address of an OTLP collector (not repeated here); write one without user and query, such as \"http://127.0.0.1:4318\"";
+        url.filter(is_plain).map(|url| format!("{}/v1/traces", url.as_str().trim_end_matches('/'))).ok_or_else(|| mistake.to_owned())
+    });
+    let percent =
+        table.number("sample_percent", 0..=100).and_then(|percent| u8::try_from(percent).ok()).unwrap_or(PERCENT_DEFAULT);
+    table.finish();
+    Some(Traces { url: endpoint?.value, percent })
 }
 
 pub(super) fn log(mut table: Table<'_, '_>) -> Log {

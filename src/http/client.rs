@@ -143,6 +143,19 @@ impl Client {
         actix_web::rt::time::timeout(self.timeout, send).await.map_err(|_| FetchFailure::TimedOut)?
     }
 
+    /// Posts JSON to a service of the operator's own, which may be at any address.
+    ///
+    /// # Errors
+    /// When there is no answer in time, or one that does not say success.
+    pub async fn post_json(&self, url: &str, body: String) -> Result<(), FetchFailure> {
+        let send = async {
+            let request = self.inner.post(url).insert_header((header::CONTENT_TYPE, "application/json"));
+            let response = request.send_body(body).await.map_err(|error| FetchFailure::Failed(error.to_string()))?;
+            if response.status().is_success() { Ok(()) } else { Err(FetchFailure::Status(response.status().as_u16())) }
+        };
+        actix_web::rt::time::timeout(self.timeout, send).await.map_err(|_| FetchFailure::TimedOut)?
+    }
+
     /// The body of `path` on `origin`. Redirects are not followed: nothing of ours is elsewhere.
     ///
     /// # Errors

@@ -85,13 +85,28 @@ impl Work {
     }
 }
 
+/// Work that was done. Like an event, it names no visitor.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing<'a> {
+    /// What.
+    pub work: Work,
+    /// For which site; the primary's, where it is for all.
+    pub site: &'a Origin,
+    /// How it went: a stable code.
+    pub code: &'static str,
+    /// Which hop it belongs to, where that is known.
+    pub flow: Option<Flow>,
+    /// How long it took.
+    pub took: Duration,
+}
+
 /// Wants to know what happens. It is called on the request's own thread and must be quick.
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn saw(&self, event: &Event<'_>);
 
     /// Work was done, and took so long.
-    fn timed(&self, _work: Work, _took: Duration) {}
+    fn timed(&self, _timing: &Timing<'_>) {}
 }
 
 /// Tells the log: one line at info for each step of a hop or link, since that is what an operator looks for; the many pages

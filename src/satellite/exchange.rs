@@ -14,7 +14,7 @@ use crate::domain::breaker::Circuit;
 use crate::domain::contract::path;
 use crate::domain::hop_request::HopRequest;
 use crate::http::answer::{Refusal, json};
-use crate::http::event::{Event, Step, Work};
+use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::facts::{facts, is_early_data, is_own_page, origin_of, referrer_origin};
 use crate::http::{Env, ServedSite};
 use crate::token::claims::FlowSecret;
@@ -116,7 +116,8 @@ pub async fn exchange(
     };
     let tell = |code, flow| {
         env.observer.saw(&Event { site: &site.origin, step: Step::Arrival, code, flow });
-        env.observer.timed(Work::Exchange, env.clock.uptime().saturating_sub(begun));
+        let took = env.clock.uptime().saturating_sub(begun);
+        env.observer.timed(&Timing { work: Work::Exchange, site: &site.origin, code, flow, took });
     };
     match outcome {
         Ok(arrived) => {

@@ -8,7 +8,7 @@ use crate::domain::consent::Standing;
 use crate::domain::site_cookie::SiteState;
 use crate::domain::url::PageUrl;
 use crate::http::answer::{Redirect, redirect};
-use crate::http::event::{Event, Step, Work};
+use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::{Env, ServedSite};
 use crate::store::redis_replay::ClaimSoon;
 
@@ -52,7 +52,8 @@ impl Landing {
         let page = PageUrl::on(&served.site.origin, &clean);
         let (code, flow) = outcome.map_or_else(|refusal| (refusal.code(), None), |arrived| (arrived.code, arrived.flow));
         env.observer.saw(&Event { site: &served.site.origin, step: Step::Arrival, code, flow });
-        env.observer.timed(Work::Exchange, env.clock.uptime().saturating_sub(begun));
+        let took = env.clock.uptime().saturating_sub(begun);
+        env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, code, flow, took });
         if state.hop_begun.is_some() {
             satellite.departures.returned(client, env.clock.uptime());
             satellite.bare_clients.remove(client, env.clock.uptime());

@@ -23,7 +23,7 @@ use throughline::domain::consent::Basis;
 use throughline::domain::first_touch::{FirstTouch, OwnHosts};
 use throughline::domain::record::{Change, Write, Writer};
 use throughline::domain::url::PageUrl;
-use throughline::http::event::{Event, Log, Observer as _, Step, Work};
+use throughline::http::event::{Event, Log, Observer as _, Step, Timing, Work};
 use throughline::store::visitors::VisitorStore;
 use throughline::store::visitors::sqlite::SqliteStore;
 
@@ -121,6 +121,10 @@ fn live(metrics: &Metrics, history: &History, clock: &ManualClock, sites: &[Orig
         for _ in 0..busy {
             let site = &sites[usize::try_from(chance.below(sites.len() as u64)).unwrap()];
             let tell = |site, step, code| metrics.saw(&Event { site, step, code, flow: None });
+            let timed = |work, micros| {
+                let took = Duration::from_micros(micros);
+                metrics.timed(&Timing { work, site, code: "x", flow: None, took });
+            };
             let hop = match chance.below(20) {
                 0 => "hop_stale",
                 1..=8 => "hop_minted",
@@ -128,7 +132,7 @@ fn live(metrics: &Metrics, history: &History, clock: &ManualClock, sites: &[Orig
             };
             tell(&sites[0], Step::Hop, hop);
             let micros = 40 + chance.below(60) + if hop == "hop_minted" { 400 + chance.below(1500) } else { 0 };
-            metrics.timed(Work::Hop, Duration::from_micros(if is_slow { micros * 12 } else { micros }));
+            timed(Work::Hop, if is_slow { micros * 12 } else { micros });
             if *site != sites[0] {
                 tell(site, Step::Start, "start");
                 tell(
@@ -140,9 +144,9 @@ fn live(metrics: &Metrics, history: &History, clock: &ManualClock, sites: &[Orig
                         _ => "bounce",
                     },
                 );
-                metrics.timed(Work::Exchange, Duration::from_micros(60 + chance.below(80)));
+                timed(Work::Exchange, 60 + chance.below(80));
             }
-            metrics.timed(Work::Commit, Duration::from_micros(200 + chance.below(900)));
+            timed(Work::Commit, 200 + chance.below(900));
         }
         for _ in 0..15 {
             clock.advance(Duration::from_secs(60));
@@ -159,7 +163,7 @@ async fn draw(count: usize, visitors: usize) -> String {
     Arc::get_mut(&mut launch.node).expect("nobody else has it").env.clock = Arc::<ManualClock>::clone(&clock);
     let node = launch.node;
     node.satellite.breaker.record(true);
-    let process = Arc::new(Process { node, lost_lines: Arc::new(|| 0) });
+    let process = Arc::new(Process { node, lost_lines: Arc::new(|| 0), lost_spans: Arc::default() });
 
     let mut chance = Chance(CountingRandom::default(), 7);
     let store = SqliteStore::memory();

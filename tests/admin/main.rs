@@ -7,4 +7,5 @@ mod metrics;
 mod page;
 #[path = "../support/mod.rs"]
 mod support;
+mod traces;
 mod watched;

@@ -49,6 +49,8 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     assert!(!format!("{store:?}").contains("hunter2"));
     assert_eq!((config.limits.replay_entries, config.limits.workers), (1000, Some(2)));
     assert_eq!(config.log, Log { level: tracing::Level::DEBUG, format: LogFormat::Json });
+    let traces = config.traces.unwrap();
+    assert_eq!((traces.url.as_str(), traces.percent), ("http://collector.internal:4318/v1/traces", 1));
     let admin = config.admin.unwrap();
     assert_eq!((admin.address, admin.hosts), ("127.0.0.1:8401".parse().unwrap(), vec!["ops.internal".to_owned()]));
     assert_eq!((admin.sample, admin.sample_every), (5000, Duration::from_secs(60)));
@@ -92,7 +94,7 @@ fn defaults() {
         (Duration::from_secs(1), Duration::from_millis(500))
     );
     assert_eq!(config.log, Log { level: tracing::Level::INFO, format: LogFormat::Human });
-    assert_eq!(config.admin, None);
+    assert_eq!((config.admin, config.traces), (None, None));
 }
 
 #[test]
@@ -129,6 +131,8 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         (43, "level: a number instead of a text in quotes"),
         (61, "[admin] has no address; write address"),
         (62, "unknown key \"adress\" in [admin]; did you mean \"address\"?"),
+        (64, "otlp_endpoint: not the address of an OTLP collector (not repeated here)"),
+        (65, "sample_percent is 101; write a whole number from 0 to 100"),
         (46, "nodes: a user and a password do not belong here; write username and password_env"),
         (46, "nodes: what stands here is no address of a Redis; write one such as"),
         (47, "nodes: redis://10.0.0.1 is there twice"),
