@@ -17,7 +17,9 @@ for (const engine of engines) {
     /** What the sites were asked for, as `host path`. */
     let asked = []
     before(async () => {
-      ;[sites, page] = await Promise.all([company(), browser(engine)])
+      // One after the other: what began must be ended if the next fails.
+      sites = await company()
+      page = await browser(engine)
       sites.requests.own = (method, path, { headers, url }) =>
         asked.push({ method, path, url, site: `http://${headers.host}`, mode: headers['sec-fetch-mode'] })
     })
