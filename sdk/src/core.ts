@@ -2,7 +2,7 @@
 
 import { events } from './events.js'
 import { endProvisional, provisional } from './provisional.js'
-import { isFromOwnSite, missedCampaign, setReferrer } from './referrer.js'
+import { missedCampaign, setReferrer } from './referrer.js'
 import { type Report, reporter } from './report.js'
 import { ask, hop, through } from './satellite.js'
 import type { Consent, Identity, Me, Options, Properties, Throughline } from './types.js'
@@ -18,7 +18,9 @@ export function start(options: Options = {}): Core {
   const time = Number(options.timeout) || 1000
   const { call, on, emit } = events((error) => report('callback_failed', 'look into it', error))
   const report = reporter(emit)
-  const sites = options.sites?.split(' ') ?? []
+  const sites = (options.sites?.match(/\S+/g) ?? []) as string[]
+  /** Another of the company's sites. */
+  const isSibling = (origin: string) => origin !== location.origin && sites.includes(origin)
   let identity: Identity | null = null
   let consent: Consent = 'unknown'
   let settle: (identity: Identity) => void
@@ -30,7 +32,7 @@ export function start(options: Options = {}): Core {
   function begin({ visitor, source, first_touch = null, properties = {} }: Partial<Me> = {}): void {
     const before = visitor && endProvisional()
     identity = { visitor: visitor || provisional(), source: (visitor && source) || 'provisional', first_touch, properties }
-    if (isFromOwnSite(sites)) {
+    if (isSibling(document.referrer.split('/', 3).join('/'))) {
       if (first_touch) identity.campaign = missedCampaign(first_touch)
       if (options.referrer !== 'off') setReferrer(first_touch?.referrer)
     }
@@ -108,7 +110,7 @@ export function start(options: Options = {}): Core {
     link(url) {
       try {
         const { href, origin } = new URL(url, location.href)
-        if (identity && identity.source !== 'provisional' && origin !== location.origin && sites.includes(origin))
+        if (identity && identity.source !== 'provisional' && isSibling(origin))
           return through(href) ?? url
       } catch {
         report('bad_url', 'link() wants a URL')

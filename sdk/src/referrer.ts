@@ -3,12 +3,6 @@
 
 import type { FirstTouch } from './types.js'
 
-/** Whether the page was reached from another of the company's sites. */
-export function isFromOwnSite(sites: string[]): boolean {
-  const from = document.referrer.split('/', 3).join('/')
-  return !!from && from !== location.origin && sites.includes(from)
-}
-
 /** All libraries read `document.referrer`, so this one change is enough for all. */
 export function setReferrer(referrer = ''): void {
   Object.defineProperty(document, 'referrer', { configurable: true, value: referrer })

@@ -211,7 +211,7 @@ test('X7 Amplitude: session_start has the ID too, whatever the address says, whi
   }
 })
 
-test('X10 a call that was held keeps its own time, in each library that can be told it (chromium)', async () => {
+test('X10 a call that was held keeps its own time, in Mixpanel, Segment, PostHog and Amplitude (chromium)', async () => {
   const TIMES = {
     mixpanel: ({ event, properties }) => event === 'seen' && properties.time * 1000,
     segment: ({ event, timestamp }) => event === 'seen' && Date.parse(timestamp),

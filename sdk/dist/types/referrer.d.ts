@@ -1,6 +1,4 @@
 import type { FirstTouch } from './types.js';
-/** Whether the page was reached from another of the company's sites. */
-export declare function isFromOwnSite(sites: string[]): boolean;
 /** All libraries read `document.referrer`, so this one change is enough for all. */
 export declare function setReferrer(referrer?: string): void;
 /** What libraries miss that look for it in the address. On the site of the first visit they saw it themselves. */
