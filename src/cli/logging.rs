@@ -9,9 +9,8 @@
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::Level;
@@ -26,8 +25,8 @@ use crate::config::{Log, LogFormat};
 
 use super::json_line::JsonLine;
 
-/// How many lines wait at most: about 2 MB.
-const LINES_MAX: usize = 8192;
+/// How much waits at most, in octets: some ten thousand lines.
+const OCTETS_MAX: usize = 2 * 1024 * 1024;
 
 /// From the first line that waits to its being written, with all that came meanwhile: one wake-up and one write for many
 /// lines is what makes them cheap.
@@ -38,7 +37,7 @@ const LAST_LINES_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The log of this process, until it is dropped.
 pub struct Logging {
-    lines: Lines,
+    lines: Arc<Lines>,
     level: Arc<dyn Fn(Level) + Send + Sync>,
 }
 
@@ -55,7 +54,7 @@ impl Logging {
         };
         let ours = |level| Targets::new().with_default(Level::WARN).with_target(env!("CARGO_CRATE_NAME"), level);
         let (filter, handle) = reload::Layer::new(ours(log.level));
-        let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
+        let layer = tracing_subscriber::fmt::layer().with_writer(Writer(Arc::clone(&lines)));
         let layer = match log.format {
             LogFormat::Human => layer.with_ansi(is_terminal).boxed(),
             LogFormat::Json => layer.event_format(JsonLine).boxed(),
@@ -76,79 +75,84 @@ impl Logging {
     /// Says how many lines were lost so far.
     #[must_use]
     pub fn lost(&self) -> Arc<dyn Fn() -> u64 + Send + Sync> {
-        let lost = Arc::clone(&self.lines.lost);
-        Arc::new(move || lost.load(Ordering::Relaxed))
+        let lines = Arc::clone(&self.lines);
+        Arc::new(move || lines.lost.load(Ordering::Relaxed))
     }
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
-        const PAUSE: Duration = Duration::from_millis(10);
-        let (written, done) = sync_channel(1);
-        let mut end = Piece::End(written);
-        // At a full queue there may be no room for this either.
-        for _ in 0..LAST_LINES_TIME_MAX.as_millis() / PAUSE.as_millis() {
-            match self.lines.queue.try_send(end) {
-                Ok(()) => {
-                    let _ = done.recv_timeout(LAST_LINES_TIME_MAX);
-                    return;
-                }
-                Err(TrySendError::Full(back)) => end = back,
-                Err(TrySendError::Disconnected(_)) => return,
-            }
-            std::thread::sleep(PAUSE);
-        }
+        let waiting = self.lines.lock();
+        let _ = self.lines.changed.wait_timeout_while(waiting, LAST_LINES_TIME_MAX, |waiting| !waiting.is_over());
     }
 }
 
-enum Piece {
-    Line(Vec<u8>),
-    /// Tell when all that came before is written.
-    End(SyncSender<()>),
+/// Lines that wait to be written.
+#[derive(Default)]
+struct Waiting {
+    text: Vec<u8>,
+    /// The thread has taken some and not come back for more.
+    is_being_written: bool,
 }
 
-/// Takes lines, and never waits.
-#[derive(Clone)]
+impl Waiting {
+    const fn is_over(&self) -> bool {
+        self.text.is_empty() && !self.is_being_written
+    }
+}
+
+/// Takes lines, and never waits: the lock is held for as long as it takes to copy a line.
+#[derive(Default)]
 struct Lines {
-    queue: SyncSender<Piece>,
-    lost: Arc<AtomicU64>,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    lost: AtomicU64,
 }
 
 impl Lines {
-    fn to(place: impl Write + Send + 'static) -> Self {
-        let (queue, waiting) = sync_channel(LINES_MAX);
-        // Without a thread every line is lost, and counted.
-        let _ = std::thread::Builder::new().name("throughline-log".into()).spawn(move || write(place, &waiting));
-        Self { queue, lost: Arc::default() }
+    fn to(place: impl Write + Send + 'static) -> Arc<Self> {
+        let lines = Arc::new(Self::default());
+        let taken = Arc::clone(&lines);
+        // Without a thread every line beyond the room is lost, and counted.
+        let _ = std::thread::Builder::new().name("throughline-log".into()).spawn(move || taken.write_to(place));
+        lines
     }
-}
 
-fn write(mut place: impl Write, waiting: &Receiver<Piece>) {
-    let mut text = Vec::new();
-    while let Ok(first) = waiting.recv() {
-        let mut ends = Vec::new();
-        if matches!(first, Piece::Line(_)) {
+    fn write_to(&self, mut place: impl Write) {
+        let mut text = Vec::new();
+        loop {
+            let mut waiting = self.lock();
+            waiting.is_being_written = false;
+            self.changed.notify_all();
+            drop(self.changed.wait_while(waiting, |waiting| waiting.text.is_empty()).unwrap_or_else(PoisonError::into_inner));
             std::thread::sleep(GATHER);
+            let mut waiting = self.lock();
+            std::mem::swap(&mut text, &mut waiting.text);
+            waiting.is_being_written = true;
+            drop(waiting);
+            // A terminal or a pipe that is gone has nobody who would read what is wrong.
+            let _ = place.write_all(&text);
+            text.clear();
         }
-        for piece in std::iter::once(first).chain(waiting.try_iter().take(LINES_MAX)) {
-            match piece {
-                Piece::Line(line) => text.extend(line),
-                Piece::End(end) => ends.push(end),
-            }
-        }
-        // A terminal or a pipe that is gone has nobody who would read what is wrong.
-        let _ = place.write_all(&text);
-        text.clear();
-        for end in ends {
-            let _ = end.try_send(());
-        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Write for Lines {
+impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(Piece::Line(line.to_vec())) {
+        let mut waiting = self.lock();
+        if waiting.text.len() + line.len() > OCTETS_MAX {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            return Ok(line.len());
+        }
+        let is_first = waiting.text.is_empty();
+        waiting.text.extend_from_slice(line);
+        drop(waiting);
+        if is_first {
+            self.changed.notify_all();
         }
         Ok(line.len())
     }
@@ -158,17 +162,20 @@ impl Write for Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
+/// The library's own way for an `Arc` counts it for each line.
+struct Writer(Arc<Lines>);
 
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+impl<'a> MakeWriter<'a> for Writer {
+    type Writer = &'a Lines;
+
+    fn make_writer(&'a self) -> &'a Lines {
+        &self.0
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError, mpsc};
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -191,13 +198,13 @@ mod tests {
     fn a1_a_log_that_nobody_takes_loses_lines_and_keeps_nobody_waiting() {
         let (go, wait) = mpsc::channel();
         let taken = Arc::new(Mutex::default());
-        let mut lines = Lines::to(Stuck(wait, Arc::clone(&taken)));
-        let total = 4 * LINES_MAX;
+        let lines = Lines::to(Stuck(wait, Arc::clone(&taken)));
+        let total = 1_000_000;
         for number in 0..total {
-            lines.write_all(format!("{number}\n").as_bytes()).unwrap();
+            (&*lines).write_all(format!("{number}\n").as_bytes()).unwrap();
         }
         let lost = usize::try_from(lines.lost.load(Ordering::Relaxed)).unwrap();
-        assert!(lost >= total - 3 * LINES_MAX && lost < total, "{lost}");
+        assert!(lost > total / 4 && lost < total * 3 / 4, "{lost}");
         drop(go);
         drop(Logging { lines, level: Arc::new(|_| ()) });
         let taken = taken.lock().unwrap_or_else(PoisonError::into_inner);

@@ -101,7 +101,7 @@ fn a1_a_log_that_nobody_reads_costs_no_page() {
         line.and_then(|count| count.parse::<u64>().ok()).expect("the metric")
     };
     assert_eq!(lost(), 0);
-    // Each is a line of about 200 octets: a pipe holds 64 KiB, and the queue 8,192 lines.
+    // Each is a line of about 200 octets: a pipe holds 64 KiB, and the buffer 2 MiB.
     let request = format!("GET /_throughline/go?to=x HTTP/1.1\r\nHost: shop.localhost:{port}\r\n\r\n");
     let mut stream = crate::support::wire::connect(port).expect("a connection");
     let clock = SystemClock::new();
