@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 mod failure;
+pub mod health;
 pub mod init;
 mod init_text;
 pub mod keys;
@@ -43,6 +44,8 @@ enum Command {
     Init(init::InitArgs),
     /// Read a configuration as `serve` would, and say what is in it or every mistake
     Check(check::CheckArgs),
+    /// Ask the process that serves a configuration on this machine whether it is well, for a container's health check
+    Health(health::HealthArgs),
     /// Make, list and rotate signing keys; print a site's API key
     Keys(keys::KeysArgs),
     /// Print the script tag of the browser SDK, with its Subresource Integrity value
@@ -62,6 +65,7 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Serve(args) => serve::run(args, env),
         Command::Init(args) => init::run(args, &clock, &random, out),
         Command::Check(args) => check::run(args, &clock, &env, out),
+        Command::Health(args) => health::run(args, &env, out),
         Command::Keys(args) => keys::run(args, &clock, &random, &env, out, &mut std::io::stderr()),
         Command::Sdk => sdk::run(out),
         Command::Visitor(args) => visitor::run(args, &clock, &env, asker(), out),
