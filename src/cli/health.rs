@@ -10,8 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::app::launch::reach;
-use crate::base::origin::Origin;
-use crate::config::{Config, Listen, Outbound};
+use crate::config::{Config, Outbound};
 use crate::domain::contract::path;
 
 use super::Failure;
@@ -37,21 +36,19 @@ pub fn run(args: &HealthArgs, env: &dyn Fn(&str) -> Option<String>, out: &mut dy
         return Err(Failure::mistake("no site is served here"));
     };
     let (address, site) = (from_here(*address), &served.site.origin);
-    let asked = spoken(&listen, site)?;
-    let resolve = HashMap::from([(asked.host().to_owned(), address)]);
+    let resolve = HashMap::from([(site.host().to_owned(), address)]);
     let outbound = reach(Outbound { resolve, ..outbound }).map_err(Failure::mistake)?;
-    let asking = async { outbound.client(TIME_MAX).get(&asked, path::HEALTH).await };
+    let asking = async {
+        let client = outbound.client(TIME_MAX);
+        match listen.tls {
+            Some(_) => client.get(site, path::HEALTH).await,
+            None => client.get_behind_proxy(address, site, path::HEALTH).await,
+        }
+    };
     let answer = actix_web::rt::System::new().block_on(asking);
     answer.map_err(|failure| Failure::fault(format_args!("{site} at {address} is not well: {failure}")))?;
     writeln!(out, "ok  {site} at {address}")?;
     Ok(())
-}
-
-/// The site as the process itself speaks it: behind a proxy that ends TLS, without.
-fn spoken(listen: &Listen, site: &Origin) -> Result<Origin, Failure> {
-    let scheme = if listen.tls.is_some() { "https" } else { "http" };
-    let spoken = format!("{scheme}://{}", site.authority());
-    Origin::parse(&spoken).map_err(|mistake| Failure::mistake(format_args!("{spoken} cannot be asked: {mistake}")))
 }
 
 /// Where a process that listens on all addresses is reached from its own machine.
