@@ -125,11 +125,12 @@ impl Fleet {
         wait_for("everybody gets an ID", || (0..4).all(|_| has_id()));
     }
 
-    /// Ends it as an operator does, and waits for that. The status that the script ends with.
-    pub(crate) fn end(mut self) -> Option<i32> {
-        let sent = Command::new("kill").args(["-TERM", &self.script.id().to_string()]).status();
+    /// Sends a signal to the script, and waits for its end.
+    pub(crate) fn end(mut self, signal: &str) {
+        let sent = Command::new("kill").args([format!("-{signal}"), self.script.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill runs");
-        self.script.wait().expect("it ends").code()
+        let status = self.script.wait().expect("it ends");
+        assert!(signal == "KILL" || status.success(), "{status}");
     }
 }
 

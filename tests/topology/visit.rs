@@ -1,7 +1,10 @@
 //! One visitor through Caddy.
 
-use crate::fleet::fleet;
+use std::path::Path;
+
+use crate::fleet::{Fleet, NODES, fleet, wait_for};
 use crate::support::browser::Browser;
+use crate::support::process::free_port;
 
 #[test]
 fn a_visitor_has_one_id_from_the_news_over_the_shop_to_learn() {
@@ -24,14 +27,16 @@ fn a_visitor_has_one_id_from_the_news_over_the_shop_to_learn() {
 }
 
 #[test]
-fn the_script_ends_what_it_started() {
-    let fleet = crate::fleet::Fleet::start_at(crate::support::process::free_port()).expect("a fleet");
-    let names = crate::fleet::NODES.into_iter().chain(["caddy", "postgres", "redis"]);
-    let processes: Vec<_> = names.map(|name| (name, fleet.process(name).expect("it runs"))).collect();
-    let folder = fleet.folder().clone();
-    assert_eq!(fleet.end(), Some(0));
-    for (name, process) in processes {
-        assert!(!std::path::Path::new(&format!("/proc/{process}")).exists(), "{name} lives on");
+fn the_script_ends_what_it_started_however_it_ends_itself() {
+    for signal in ["TERM", "KILL"] {
+        let fleet = Fleet::start_at(free_port()).expect("a fleet");
+        let names = NODES.into_iter().chain(["caddy", "postgres", "redis"]);
+        let processes: Vec<_> = names.map(|name| (name, fleet.process(name).expect("it runs"))).collect();
+        let folder = fleet.folder().clone();
+        fleet.end(signal);
+        for (name, process) in processes {
+            wait_for(&format!("{name} has ended"), || !Path::new(&format!("/proc/{process}")).exists());
+        }
+        wait_for("the temporary folder is removed", || !folder.exists());
     }
-    assert!(!folder.exists(), "the temporary folder is removed");
 }
