@@ -31,6 +31,7 @@
     if (!stub.queue || stub.late) return
     if (options.consent !== 'implied' || navigator.globalPrivacyControl) return
     stub.late = true
+    console.warn('throughline late: the libraries start without the ID')
     for (const one of held) {
       const perform = (library) => (call) => {
         const owner = call.path.slice(0, -1).reduce((object, name) => object[name], library)

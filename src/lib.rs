@@ -15,13 +15,15 @@
 //! 4. [`store`]: what is remembered between requests
 //! 5. [`http`]: headers, cookies, answers, the client
 //! 6. [`broker`] and [`satellite`]: one file an endpoint
-//! 7. [`config`]: the configuration file, every mistake at once; [`app`]: the composition root, with the middleware
-//! 8. [`cli`]: one file a command
+//! 7. [`admin`]: what operators see: metrics, health, a page
+//! 8. [`config`]: the configuration file, every mistake at once; [`app`]: the composition root, with the middleware
+//! 9. [`cli`]: one file a command
 //!
 //! # In a Rust application
 //!
 //! [`app::middleware::Throughline`] goes around an actix-web `App`; handlers take a [`http::visitor::Visitor`].
 
+pub mod admin;
 pub mod app;
 pub mod base;
 pub mod broker;

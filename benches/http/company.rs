@@ -11,7 +11,8 @@ use throughline::base::origin::Origin;
 use throughline::base::random::{Random as _, SystemRandom};
 use throughline::base::secret::SiteSecret;
 use throughline::config::{
-    BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, RegisteredSite, ServedSite, StoreConfig, UnknownHost,
+    Admin, BrokerConfig, Config, KeySource, Limits, Listen, Log, LogFormat, Outbound, Profile, RegisteredSite, ServedSite,
+    StoreConfig, UnknownHost,
 };
 use throughline::domain::consent::{Basis, Choice, ConsentPolicy};
 use throughline::domain::contract::COOKIE_DAYS_DEFAULT;
@@ -20,7 +21,7 @@ use throughline::domain::rate::Rate;
 use throughline::domain::site::{Role, Site, SkipList};
 use throughline::domain::site_cookie::{Identity, SiteState, Source};
 use throughline::domain::url::PageUrl;
-use throughline::http::event::Log;
+use throughline::http::event::Log as TellLog;
 use throughline::token::claims::{FlowSecret, TOKEN_LIFE_MAX, TokenId};
 use throughline::token::key::{Seed, SigningKey};
 use throughline::token::keyset::{KeySet, TimedKey};
@@ -31,6 +32,9 @@ pub(crate) const PAGE: &str = "/p?x=1";
 
 /// How many used tokens the server remembers.
 pub(crate) const REPLAY_ENTRIES: usize = 1_000_000;
+
+/// What is logged, where anything is.
+pub(crate) const LOG: Log = Log { level: tracing::Level::INFO, format: LogFormat::Json };
 
 /// The company, on one port.
 pub(crate) struct Company {
@@ -84,6 +88,11 @@ impl Company {
 
     /// A server with one worker, as `serve` would run it.
     pub(crate) fn launch(&self, store: StoreConfig) -> Launch {
+        self.launch_watched(store, None)
+    }
+
+    /// The same, with a listener for operators.
+    pub(crate) fn launch_watched(&self, store: StoreConfig, admin: Option<Admin>) -> Launch {
         let served = |site: Site, which: u8| {
             let at = UnixSeconds(1);
             let key = TimedKey { key: Self::key(which), seed: Seed::new([which; 32]), publish_at: at, activate_at: at };
@@ -96,7 +105,7 @@ impl Company {
             listen: Listen {
                 addresses: vec![([127, 0, 0, 1], self.port).into()],
                 tls: None,
-                trusted_proxies: Vec::new(),
+                trusted_proxies: vec!["127.0.0.1/32".parse().expect("a network")],
                 unknown_host: UnknownHost::Pass,
             },
             primary: self.brand.clone(),
@@ -114,9 +123,11 @@ impl Company {
             },
             replay: None,
             limits: Limits { replay_entries: REPLAY_ENTRIES, client: Rate::default(), workers: Some(1) },
-            log_level: tracing::Level::INFO,
+            log: LOG,
+            admin,
+            traces: None,
         };
-        Launch::new(config, Arc::new(Log)).expect("a configuration without a CA file launches")
+        Launch::new(config, Arc::new(TellLog)).expect("a configuration without a CA file launches")
     }
 
     /// The path of a hop request that was signed just now.

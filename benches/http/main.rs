@@ -14,6 +14,7 @@ mod company;
 #[expect(dead_code, reason = "shared with the benchmark of the store, which uses all of it")]
 mod load;
 mod process;
+mod proxied;
 mod servers;
 
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ fn main() {
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["ours", port] => servers::ours(number(port)),
+        ["watched", port, admin] => servers::watched(number(port), number(admin)),
         ["filled", port] => servers::filled(number(port)),
         ["limit", port, work, length, answer] => servers::limit(number(port), Work::named(work), number(length), answer),
         _ => measure(words.iter().copied().find(|word| !word.starts_with('-'))),
@@ -47,12 +49,35 @@ fn measure(only: Option<&str>) {
     pin_load();
     println!("| what | ours/s | limit/s | ratio | round by round: median (min to max) | by the clock | target | |");
     println!("|---|---|---|---|---|---|---|---|");
-    for case in [Case::Hop, Case::Page, Case::Exchange].into_iter().filter(|case| only.is_none_or(|only| only == case.name())) {
+    for case in [Case::Hop, Case::Page, Case::Exchange, Case::Forward]
+        .into_iter()
+        .filter(|case| only.is_none_or(|only| only == case.name()))
+    {
         case.measure();
+    }
+    if only.is_none_or(|only| only == "watched") {
+        measure_watched();
     }
     if only.is_none() {
         measure_process();
     }
+    if only.is_none_or(|only| only == "nginx") {
+        proxied::measure(&program());
+    }
+}
+
+/// What metrics and a line of the log cost a hop: the same server with and without them.
+fn measure_watched() {
+    let [bare_port, watched_port, admin] = [free_port(), free_port(), free_port()];
+    let bare = Server::start(&program(), bare_port, &["ours".into(), bare_port.to_string()]);
+    let watched = Server::start(&program(), watched_port, &["watched".into(), watched_port.to_string(), admin.to_string()]);
+    let companies = [watched_port, bare_port].map(Company::on);
+    companies.iter().for_each(|company| drop(Case::Hop.first_answer(company)));
+    let figures = Case::Hop.compare([(&watched, &companies[0]), (&bare, &companies[1])]);
+    println!();
+    println!("| what | watched/s | bare/s | ratio | round by round: median (min to max) | by the clock | target | |");
+    println!("|---|---|---|---|---|---|---|---|");
+    figures.print("hop, with metrics and log", 0.95);
 }
 
 fn measure_process() {
@@ -102,6 +127,27 @@ struct Rate {
 /// Ours and the limit's.
 type Round = (Rate, Rate);
 
+/// What a comparison found.
+struct Figures(Vec<Round>);
+
+impl Figures {
+    fn print(&self, name: &str, target: f64) {
+        let figures = |pick: fn(&Round) -> f64| sorted(self.0.iter().map(pick).collect());
+        let (ours, limit) = (undisturbed(&figures(|round| round.0.processor)), undisturbed(&figures(|round| round.1.processor)));
+        let clock = figures(|round| round.0.clock / round.1.clock);
+        let each = figures(|round| round.0.processor / round.1.processor);
+        println!(
+            "| {name} | {ours:.0} | {limit:.0} | {:.2} | {:.2} ({:.2} to {:.2}) | {:.2} | {target:.2} | {} |",
+            ours / limit,
+            median(&each),
+            each[0],
+            each[ROUNDS - 1],
+            median(&clock),
+            verdict(ours / limit >= target),
+        );
+    }
+}
+
 /// What is measured.
 #[derive(Clone, Copy)]
 enum Case {
@@ -111,6 +157,8 @@ enum Case {
     Page,
     /// The satellite takes a token.
     Exchange,
+    /// The satellite tells a proxy of a known visitor.
+    Forward,
 }
 
 impl Case {
@@ -119,12 +167,13 @@ impl Case {
             Self::Hop => "hop",
             Self::Page => "page",
             Self::Exchange => "exchange",
+            Self::Forward => "forward",
         }
     }
 
     const fn target(self) -> f64 {
         match self {
-            Self::Page => 0.9,
+            Self::Page | Self::Forward => 0.9,
             Self::Hop | Self::Exchange => 0.8,
         }
     }
@@ -132,7 +181,7 @@ impl Case {
     const fn work(self) -> Work {
         match self {
             Self::Hop => Work::Sign,
-            Self::Page => Work::None,
+            Self::Page | Self::Forward => Work::None,
             Self::Exchange => Work::Verify,
         }
     }
@@ -140,7 +189,7 @@ impl Case {
     /// Requests in a round.
     const fn count(self) -> usize {
         match self {
-            Self::Page => 10_000,
+            Self::Page | Self::Forward => 10_000,
             Self::Hop | Self::Exchange => 4_000,
         }
     }
@@ -150,6 +199,15 @@ impl Case {
         match self {
             Self::Hop => Requests::Same(browser(company.brand.authority(), &company.hop(), &company.master_cookie()), count),
             Self::Page => Requests::Same(browser(company.shop.authority(), PAGE, &company.local_cookie()), count),
+            Self::Forward => {
+                let told = format!(
+                    "{}\r\nX-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Host: {}\r\nX-Forwarded-Method: GET\r\n\
+                     X-Forwarded-Proto: https\r\nX-Forwarded-Uri: {PAGE}",
+                    company.local_cookie(),
+                    company.shop.authority()
+                );
+                Requests::Same(browser(company.shop.authority(), "/_throughline/auth/forward", &told), count)
+            }
             Self::Exchange => {
                 let cookie = Company::hop_cookie();
                 Requests::Each((0..count).map(|_| browser(company.shop.authority(), &company.arrival(), &cookie)).collect())
@@ -162,6 +220,7 @@ impl Case {
         match self {
             Self::Hop => Expected { status: "HTTP/1.1 302 ", parts: vec![format!("\r\nlocation: {shop}{PAGE}&_tl=ey")] },
             Self::Page => Expected { status: "HTTP/1.1 200 ", parts: vec!["<p>Hello.".into()] },
+            Self::Forward => Expected { status: "HTTP/1.1 200 ", parts: vec!["\r\nx-throughline-source: broker\r\n".into()] },
             Self::Exchange => Expected {
                 status: "HTTP/1.1 303 ",
                 parts: vec![format!("\r\nlocation: {shop}{PAGE}\r\n"), "\r\nset-cookie: throughline=1.b.".into()],
@@ -178,43 +237,32 @@ impl Case {
         let arguments = ["limit".into(), limit_port.to_string(), self.work().name().into(), token.to_string(), answer];
         let limit = Server::start(&program(), limit_port, &arguments);
 
-        let expected = self.expected(&company);
-        let round = |server: &Server| {
-            let requests = self.requests(&company, self.count());
+        self.compare([(&ours, &company), (&limit, &company)]).print(self.name(), self.target());
+    }
+
+    /// Interleaves rounds of two servers, each with the company that its requests are for.
+    fn compare(self, servers: [(&Server, &Company); 2]) -> Figures {
+        let round = |(server, company): (&Server, &Company)| {
+            let (expected, requests) = (self.expected(company), self.requests(company, self.count()));
             let (processor, clock) = (server.processor_time(), Instant::now());
             load::run(server.port, CONNECTIONS, &requests, &expected);
             let rate = |took: Duration| self.count() as f64 / took.as_secs_f64();
             Rate { clock: rate(clock.elapsed()), processor: rate(server.processor_time() - processor) }
         };
-        round(&ours);
-        round(&limit);
+        let [ours, limit] = servers;
+        round(ours);
+        round(limit);
         // Which of the two goes first alternates, so that neither always follows the other.
-        let rounds: Vec<_> = (0..ROUNDS)
-            .map(|number| {
-                if number % 2 == 0 {
-                    let ours = round(&ours);
-                    (ours, round(&limit))
-                } else {
-                    let limit = round(&limit);
-                    (round(&ours), limit)
-                }
-            })
-            .collect();
-        let figures = |pick: fn(&Round) -> f64| sorted(rounds.iter().map(pick).collect());
-        let (ours, limit) = (undisturbed(&figures(|round| round.0.processor)), undisturbed(&figures(|round| round.1.processor)));
-        let clock = figures(|round| round.0.clock / round.1.clock);
-        let each = figures(|round| round.0.processor / round.1.processor);
-        println!(
-            "| {} | {ours:.0} | {limit:.0} | {:.2} | {:.2} ({:.2} to {:.2}) | {:.2} | {:.2} | {} |",
-            self.name(),
-            ours / limit,
-            median(&each),
-            each[0],
-            each[ROUNDS - 1],
-            median(&clock),
-            self.target(),
-            verdict(ours / limit >= self.target()),
-        );
+        let rounds = (0..ROUNDS).map(|number| {
+            if number % 2 == 0 {
+                let ours = round(ours);
+                (ours, round(limit))
+            } else {
+                let limit = round(limit);
+                (round(ours), limit)
+            }
+        });
+        Figures(rounds.collect())
     }
 
     /// The first right answer of our server, which needs a moment to have fetched its broker's keys.

@@ -1,15 +1,18 @@
 //! What the child processes run: our server, the limit that it is measured against, or our server with a full memory.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
 use throughline::base::clock::{Clock as _, SystemClock};
-use throughline::config::StoreConfig;
+use throughline::cli::logging::Logging;
+use throughline::config::{Admin, StoreConfig};
 use throughline::store::recent_set::Claim;
 use throughline::store::replay::Replay;
 
-use crate::company::{Company, REPLAY_ENTRIES};
+use crate::company::{Company, LOG, REPLAY_ENTRIES};
 
 const HTML: &str = "<!doctype html><title>A page</title><p>Hello.";
 
@@ -20,6 +23,20 @@ async fn page() -> HttpResponse {
 /// Our server, with a small page behind the middleware.
 pub(crate) fn ours(port: u16) {
     let launch = Company::on(port).launch(StoreConfig::memory());
+    serve(launch.run(
+        |app| {
+            app.default_service(web::to(page));
+        },
+        |_| (),
+    ));
+}
+
+/// Our server as `serve` runs it: with a listener for operators, and a line of JSON for each hop.
+pub(crate) fn watched(port: u16, admin: u16) {
+    let logging = Logging::to_stderr(LOG);
+    let admin =
+        Admin { address: ([127, 0, 0, 1], admin).into(), hosts: Vec::new(), sample: 0, sample_every: Duration::from_secs(300) };
+    let launch = Company::on(port).launch_watched(StoreConfig::memory(), Some(admin)).counting_lost_lines(logging.lost());
     serve(launch.run(
         |app| {
             app.default_service(web::to(page));

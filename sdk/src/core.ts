@@ -2,7 +2,7 @@
 
 import { events } from './events.js'
 import { endProvisional, provisional } from './provisional.js'
-import { cleanReferrer } from './referrer.js'
+import { missedCampaign, setReferrer } from './referrer.js'
 import { type Report, reporter } from './report.js'
 import { ask, hop, through } from './satellite.js'
 import type { Consent, Identity, Me, Options, Properties, Throughline } from './types.js'
@@ -16,9 +16,11 @@ export interface Core extends Throughline {
 
 export function start(options: Options = {}): Core {
   const time = Number(options.timeout) || 1000
-  const { call, on, emit } = events((error) => report('callback_failed', 'look into the callback', error))
+  const { call, on, emit } = events((error) => report('callback_failed', 'look into it', error))
   const report = reporter(emit)
-  const sites = options.sites?.split(' ') ?? []
+  const sites = (options.sites?.match(/\S+/g) ?? []) as string[]
+  /** Another of the company's sites. */
+  const isSibling = (origin: string) => origin !== location.origin && sites.includes(origin)
   let identity: Identity | null = null
   let consent: Consent = 'unknown'
   let settle: (identity: Identity) => void
@@ -27,11 +29,13 @@ export function start(options: Options = {}): Core {
   })
 
   /** Consent stands: everything starts. */
-  function begin(me?: Partial<Me>): void {
-    const { visitor, source, first_touch = null, properties = {} } = me ?? {}
+  function begin({ visitor, source, first_touch = null, properties = {} }: Partial<Me> = {}): void {
     const before = visitor && endProvisional()
     identity = { visitor: visitor || provisional(), source: (visitor && source) || 'provisional', first_touch, properties }
-    if (options.referrer !== 'off') cleanReferrer(sites, first_touch)
+    if (isSibling(document.referrer.split('/', 3).join('/'))) {
+      if (first_touch) identity.campaign = missedCampaign(first_touch)
+      if (options.referrer !== 'off') setReferrer(first_touch?.referrer)
+    }
     settle(identity)
     emit('ready', identity)
     if (before) emit('alias', { from: before, to: visitor })
@@ -48,12 +52,11 @@ export function start(options: Options = {}): Core {
   }
 
   async function look(): Promise<void> {
-    const carried = document.getElementById('throughline-me')
-    let me: Me | undefined
+    let me: Me | null | undefined
     try {
-      if (carried) me = JSON.parse(carried.textContent || '')
+      me = JSON.parse(document.getElementById('throughline-me')?.textContent ?? 'null')
     } catch (error) {
-      report('bad_page_data', 'throughline-me is not JSON', error)
+      report('bad_page_data', 'throughline-me wants JSON', error)
     }
     me ??= await (hop?.me ?? ask<Me>('me', time))
     // A choice that was made meanwhile is newer than the answer.
@@ -63,8 +66,8 @@ export function start(options: Options = {}): Core {
       stand(me.consent, me)
       return
     }
-    report('no_satellite', 'is Throughline in front of this site?')
-    if (!options.consent) report('no_policy', 'nothing starts; set data-consent')
+    report('no_satellite', 'is it in front of this site?')
+    if (!options.consent) report('no_policy', 'set data-consent')
     if (options.consent === 'implied' && !(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) stand('granted')
   }
 
@@ -72,7 +75,7 @@ export function start(options: Options = {}): Core {
     if (choice === 'denied') stand(choice)
     else await looked
     const answer = await ask<{ consent: Consent }>(endpoint, UNHURRIED, { choice })
-    if (!answer) report('not_kept', 'the choice counts on this page only')
+    if (!answer) report('not_kept', 'this page only')
     const now = answer?.consent ?? choice
     return stand(now, now === 'granted' && !identity ? await ask<Me>('me', time) : undefined)
   }
@@ -84,7 +87,7 @@ export function start(options: Options = {}): Core {
     who.properties = kind === 'set' ? { ...properties, ...mine } : { ...mine, ...properties }
     const answer = who.source !== 'provisional' && (await ask<Identity>('me', UNHURRIED, { [kind]: mine }))
     if (answer) who.properties = answer.properties
-    else report('not_remembered', 'the properties count on this page only')
+    else report('not_remembered', 'this page only')
     emit('properties', who.properties)
   }
 
@@ -107,13 +110,13 @@ export function start(options: Options = {}): Core {
     link(url) {
       try {
         const { href, origin } = new URL(url, location.href)
-        if (identity && identity.source !== 'provisional' && origin !== location.origin && sites.includes(origin))
-          return through(href)
+        if (identity && identity.source !== 'provisional' && isSibling(origin))
+          return through(href) ?? url
       } catch {
         report('bad_url', 'link() wants a URL')
       }
       return url
     },
-    on: (event, callback) => on(event, callback),
+    on: on as Throughline['on'],
   }
 }

@@ -18,8 +18,7 @@ interface Stub {
 const page = window as { throughline?: Stub & Partial<Throughline> & { segmentPlugin?: unknown } }
 page.throughline ??= {}
 const stub = page.throughline
-if (stub.late) console.warn('throughline late: the libraries started without the ID')
-else if (!stub.ready || stub.queue) {
+if (!stub.late && (!stub.ready || stub.queue)) {
   const options: Options = stub.options ?? document.currentScript?.dataset ?? {}
   const core = start(options)
   if (options.links !== 'off') decorateLinks(core)

@@ -24,7 +24,10 @@ for (const engine of engines) {
     let asking
     let page
     before(async () => {
-      ;[sites, asking, page] = await Promise.all([company(), company({ consent: 'required' }), browser(engine)])
+      // One after the other: what began must be ended if the next fails.
+      sites = await company()
+      asking = await company({ consent: 'required' })
+      page = await browser(engine)
     })
     afterEach(() => {
       delete sites.faults['/_throughline/me']
@@ -100,7 +103,10 @@ for (const engine of engines) {
     })
 
     test(`X11 a hanging or failing satellite: the libraries start in time, provisional, with every event (${engine})`, async () => {
-      const path = sites.page('hangs', `${NOTES(sites.collect('hangs'))} library.track(1); library.track(2)`, {
+      const timer = `addEventListener('load', ({ target }) => {
+        if (/sdk.js$/.test(target.src)) setTimeout(() => { window.due = Date.now() }, 600)
+      }, true)`
+      const path = sites.page('hangs', `${NOTES(sites.collect('hangs'))} ${timer}; library.track(1); library.track(2)`, {
         options: 'data-consent="implied" data-timeout="600"',
       })
       await page.open(sites.shop + path)
@@ -115,8 +121,9 @@ for (const engine of engines) {
         assert.match(who.visitor, UUID)
         kept ??= who.visitor
         assert.equal(who.visitor, kept, 'it stays until there is a better one')
-        const took = await page.run('return made - begun')
-        assert.ok(took < 800, `${fault}: ${took} ms`)
+        // Against a timer of the page that began with the SDK, so that a busy machine does not count.
+        const late = await page.run('return window.due ? made - due : 0')
+        assert.ok(late < 200, `${fault}: ${late} ms after the timeout`)
         assert.deepEqual(await page.run('return codes'), ['no_satellite', 'unknown_adapter'])
       }
       delete sites.faults['/_throughline/me']

@@ -1,6 +1,8 @@
 // The real libraries, from npm, in Chromium, with and without the SDK. What counts is what the collector received.
 
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { company } from './support/company.mjs'
@@ -169,6 +171,26 @@ test("X5 control: Segment's own ID without the SDK is random, and the address ca
   await page.open(sites.learn + segment('x5-control', `analytics.track('a')`, false))
   const [, other] = await received('segment', 2)
   assert.notEqual(own.anonymousId, other.anonymousId)
+  await page.open(`${sites.learn}${segment('x5-control', `analytics.track('a')`, false)}?ajs_aid=stolen`)
+  assert.equal((await received('segment', 3))[2].anonymousId, 'stolen')
+})
+
+test("X5 Segment's plugin alone holds every event, and each has the ID, whatever the address says (chromium)", async () => {
+  const made = SEGMENT(false).replace(`writeKey: 'key',`, `writeKey: 'key', plugins: [throughline.segmentPlugin()],`)
+  const code = `addEventListener('load', () => { ${made} analytics.track('a'); window.called = Date.now() })`
+  const path = sites.page('x5-plugin', code, {
+    load: ['segment'],
+    options: 'data-consent="implied" data-timeout="1000"',
+    head: '<script defer src="/_throughline/sdk.js"></script>',
+  })
+  sites.faults['/_throughline/me'] = 'hang'
+  await page.open(`${sites.shop}${path}?ajs_aid=stolen`)
+  assert.deepEqual(sites.requests, [])
+  const id = await visitor()
+  delete sites.faults['/_throughline/me']
+  await received('segment', 1)
+  await page.run(`analytics.identify('u1'); analytics.identify('u2'); analytics.reset(); analytics.track('b')`)
+  for (const { anonymousId, event, type } of await received('segment', 4)) assert.equal(anonymousId, id, event ?? type)
 })
 
 test('X9 gtag: js, config, set, event in this order, and the client ID is the same on both sites (chromium)', async () => {
@@ -190,6 +212,37 @@ test('X9 gtag: js, config, set, event in this order, and the client ID is the sa
     ids.push(layer[1][2].client_id)
   }
   assert.equal(ids[0], ids[1])
+})
+
+test('X9 control: without the SDK gtag() puts its commands as they come, and no client ID (chromium)', async () => {
+  const code = `window.dataLayer = []; window.gtag = function () { dataLayer.push(arguments) }
+    gtag('event', 'seen'); gtag('config', 'G-1', {}); gtag('js', new Date())`
+  await page.open(sites.shop + sites.page('x9-control', code, { stub: false }))
+  const layer = await page.run('return dataLayer.map((one) => [...one])')
+  assert.deepEqual(
+    layer.map(([name]) => name),
+    ['event', 'config', 'js'],
+  )
+  assert.equal(layer[1][2].client_id, undefined)
+})
+
+test('X13 Subresource Integrity: the right value works, a wrong one blocks sdk.js and no event (chromium)', async () => {
+  const bundle = readFileSync(new URL('../dist/sdk.js', import.meta.url))
+  const right = `sha384-${createHash('sha384').update(bundle).digest('base64')}`
+  const wrong = `sha384-${createHash('sha384').update('another').digest('base64')}`
+  for (const integrity of [right, wrong]) {
+    sites.requests.length = 0
+    const path = sites.page('x13-integrity', MIXPANEL(true).replace(sites.collect('mixpanel'), '/collect/mixpanel'), {
+      load: ['mixpanel'],
+      policy: "default-src 'none'; script-src 'nonce-n'; connect-src 'self'",
+      options: `data-consent="implied" data-integrity="${integrity}"`,
+    })
+    await page.open(sites.shop + path)
+    const [{ properties }] = await received('mixpanel/track', 1)
+    const who = await page.run('return throughline.identity()')
+    if (integrity === right) assert.equal(properties.$device_id, who.visitor)
+    else assert.deepEqual([who, await page.run('return throughline.late')], [null, true])
+  }
 })
 
 test('X13 a strict policy: stub, SDK and library work, and nothing is refused (chromium)', async () => {

@@ -10,7 +10,7 @@ let sites
 let page
 before(async () => {
   sites = await company({
-    libraries: ['segment', 'mixpanel', 'posthog', 'rudder', 'snowplow', 'jitsu', 'analytics', 'plausible'],
+    libraries: ['segment', 'mixpanel', 'posthog', 'amplitude', 'rudder', 'snowplow', 'jitsu', 'analytics', 'plausible'],
   })
 })
 after(() => sites?.end())
@@ -36,6 +36,14 @@ const LIBRARIES = {
         .filter((one) => one?.event)
         .concat(body?.batch ?? []),
     id: ({ properties }) => properties.distinct_id,
+  },
+  amplitude: {
+    load: 'amplitude',
+    code: (hold, collect) => `window.it = ${hold('Vendor.amplitude')}
+      it.init('key', { serverUrl: '${collect}', flushIntervalMillis: 10, fetchRemoteConfig: false, remoteConfig: { fetchRemoteConfig: false } })
+      it.track('seen')`,
+    events: ({ body }) => body?.events ?? [],
+    id: ({ device_id }) => device_id,
   },
   rudderstack: {
     load: 'rudder',
@@ -92,7 +100,7 @@ const LIBRARIES = {
     id: ({ anonymousId }) => anonymousId,
   },
 }
-const RULES = { posthog: 'X6', mixpanel: 'X1', segment: 'X5' }
+const RULES = { posthog: 'X6', amplitude: 'X7', mixpanel: 'X1', segment: 'X5' }
 
 for (const [name, { load, code, events, id }] of Object.entries(LIBRARIES)) {
   const seen = async (from) => {
@@ -130,6 +138,7 @@ for (const [name, { load, code, events, id }] of Object.entries(LIBRARIES)) {
 
 for (const [name, call] of [
   ['posthog', 'capture'],
+  ['amplitude', 'track'],
   ['rudderstack', 'track'],
   ['jitsu', 'track'],
   ['analytics', 'track'],
@@ -142,7 +151,7 @@ for (const [name, call] of [
     const found = () => sites.requests.flatMap(events)
     for (let tries = 0; tries < 120 && !found().length; tries++) await sleep(50)
     await page.run(`Promise.resolve(it.reset()).then(() => it.${call}('after'))`)
-    const after = () => found().find(({ event }) => event === 'after')
+    const after = () => found().find(({ event, event_type }) => (event ?? event_type) === 'after')
     for (let tries = 0; tries < 120 && !after(); tries++) await sleep(50)
     assert.equal(id(after()), one)
   })
@@ -172,12 +181,122 @@ test('X8 Matomo: its commands begin with the ID, in 16 digits (chromium)', async
   await page.open(sites.shop + sites.page('matomo', made))
   const id = (await visitor()).replaceAll('-', '').slice(0, 16)
   await page.until('commands?.length === 3')
+  assert.match(id, /^[0-9a-f]{16}$/)
   assert.deepEqual(await page.run('return commands'), [['setVisitorId', id], ['setSiteId', 1], ['trackPageView']])
 })
 
-test('X4 all at once, from outside over one site to the next: one ID in every event, and no own host for a referrer (chromium)', async () => {
-  const code = Object.entries(LIBRARIES).map(([name, { code }]) =>
-    code((library) => `throughline.hold('${name}', () => ${library})`, sites.collect(name)),
+/** Waits for what `find` gives, and what it waited for is `what`. */
+const eventually = async (find, what) => {
+  let found = find()
+  for (let tries = 0; tries < 160 && !(Array.isArray(found) ? found.length : found); tries++) {
+    await sleep(50)
+    found = find()
+  }
+  assert.ok(Array.isArray(found) ? found.length : found, `${what}: ${JSON.stringify(sites.requests).slice(0, 3000)}`)
+  return found
+}
+
+test('X7 Amplitude: session_start has the ID too, whatever the address says, which without the SDK is taken (chromium)', async () => {
+  const { load, code, events, id } = LIBRARIES.amplitude
+  const started = () => sites.requests.flatMap(events).filter(({ event_type }) => event_type === 'session_start')
+  for (const held of [true, false]) {
+    const hold = (library) => (held ? `throughline.hold('amplitude', () => ${library})` : library)
+    const path = sites.page(`amplitude-address-${held}`, code(hold, sites.collect('amplitude')), { load: [load], stub: held })
+    sites.requests.length = 0
+    // A site of its own for each, since Amplitude keeps what it had.
+    await page.open(`${held ? sites.shop : sites.learn}${path}?ampDeviceId=stolen`)
+    await eventually(started, 'session_start')
+    const expected = held ? await visitor() : 'stolen'
+    for (const event of sites.requests.flatMap(events)) assert.equal(id(event), expected, event.event_type)
+  }
+})
+
+test('X10 a call that was held keeps its own time, in Mixpanel, Segment, PostHog and Amplitude (chromium)', async () => {
+  const TIMES = {
+    mixpanel: ({ event, properties }) => event === 'seen' && properties.time * 1000,
+    segment: ({ event, timestamp }) => event === 'seen' && Date.parse(timestamp),
+    posthog: ({ event, timestamp }) => event === 'seen' && Date.parse(timestamp),
+    amplitude: ({ event_type, time }) => event_type === 'seen' && time,
+  }
+  for (const [name, time] of Object.entries(TIMES)) {
+    const { load, code, events } = LIBRARIES[name]
+    const made = code((library) => `throughline.hold('${name}', () => ${library})`, sites.collect(name))
+    const call = name === 'mixpanel' ? `; it.track('seen')` : ''
+    const path = sites.page(`time-${name}`, `${made}${call}; window.called = Date.now()`, {
+      load: [load],
+      options: 'data-consent="implied" data-timeout="1200"',
+    })
+    sites.requests.length = 0
+    sites.faults['/_throughline/me'] = 'hang'
+    await page.open(sites.shop + path)
+    const called = await page.until('window.called')
+    await page.until('Date.now() - called > 1000')
+    const sent = () => sites.requests.filter(({ path }) => path.startsWith(name))
+    assert.deepEqual(sent(), [], name)
+    const seen = await eventually(() => sent().flatMap(events).map(time).find(Boolean), name)
+    delete sites.faults['/_throughline/me']
+    assert.ok(Math.abs(seen - called) < 50, `${name}: ${seen - called} ms`)
+  }
+})
+
+test('X4 the campaign of the first visit reaches Segment and Mixpanel on the next site, and replaces none (chromium)', async () => {
+  const code = ['segment', 'mixpanel'].map((name) =>
+    LIBRARIES[name].code((library) => `throughline.hold('${name}', () => ${library})`, sites.collect(name)),
+  )
+  const go = (search) => `<a id="to${search.length ? 'own' : ''}" href="${sites.learn}/campaign.html${search}">on</a>`
+  const path = sites.page('campaign', code.join(';'), {
+    load: ['segment', 'mixpanel'],
+    body: go('') + go('?utm_source=later'),
+  })
+  const first = (name) => {
+    const { events } = LIBRARIES[name]
+    return eventually(
+      () => sites.requests.filter(({ from, path }) => from === sites.learn && path.startsWith(name)).flatMap(events),
+      name,
+    )
+  }
+  await page.open(`${sites.arriving(`${sites.shop}${path}?utm_source=news&utm_campaign=spring&gclid=g1`)}`)
+  await page.follow('a')
+  await visitor()
+  await page.follow('#to')
+  await page.until(`location.origin === '${sites.learn}'`)
+  const [segment] = await first('segment')
+  assert.deepEqual([segment.context.campaign.source, segment.context.campaign.name], ['news', 'spring'])
+  for (const { properties } of await first('mixpanel'))
+    assert.deepEqual([properties.utm_source, properties.utm_campaign], ['news', 'spring'])
+  // An address that names a campaign of its own.
+  await page.open(sites.shop + path)
+  await visitor()
+  sites.requests.length = 0
+  await page.follow('#toown')
+  await page.until(`location.origin === '${sites.learn}'`)
+  const [own] = await first('segment')
+  assert.deepEqual(own.context.campaign, { source: 'later' })
+  // The site of the first visit saw the campaign in its own address, and is not told it again.
+  sites.requests.length = 0
+  await page.run(`const link = document.createElement('a'); link.id = 'back'; link.href = '${sites.shop}${path}'; document.body.append(link)`)
+  await page.follow('#back')
+  await page.until(`location.origin === '${sites.shop}'`)
+  const [back] = await eventually(
+    () => sites.requests.filter(({ from, path }) => from === sites.shop && path.startsWith('segment')).flatMap(LIBRARIES.segment.events),
+    'segment',
+  )
+  assert.equal(back.context.campaign, undefined)
+})
+
+test('X1 X3 X4 X5 X6 X7 X8 all at once, from outside over one site to the next: one ID in every event, identify first, no own host for a referrer (chromium)', async () => {
+  // Who logs in keeps the ID, in the field that is for devices.
+  const fields = { ...LIBRARIES, posthog: { ...LIBRARIES.posthog, id: ({ properties }) => properties.$device_id } }
+  const more = {
+    segment: `it.identify('u1', { plan: 'gold' }); it.track('then')`,
+    posthog: `it.identify('u1')`,
+    rudderstack: `it.identify('u1')`,
+    jitsu: `it.identify('u1')`,
+    mixpanel: `if (location.host.startsWith('shop')) it.register({ plan: 'gold' }); it.track('then')`,
+  }
+  const code = Object.entries(LIBRARIES).map(
+    ([name, { code }]) =>
+      `{${code((library) => `throughline.hold('${name}', () => ${library})`, sites.collect(name))}; ${more[name] ?? ''}}`,
   )
   const load = Object.values(LIBRARIES).map(({ load }) => load)
   const path = sites.page('all', code.join('\n'), { load, body: `<a href="${sites.learn}/all.html">on</a>` })
@@ -185,11 +304,10 @@ test('X4 all at once, from outside over one site to the next: one ID in every ev
   await page.follow('a')
   const one = await visitor()
   for (const site of [sites.shop, sites.learn]) {
-    for (const [name, { events, id }] of Object.entries(LIBRARIES)) {
+    for (const [name, { events, id }] of Object.entries(fields)) {
       const found = () =>
         sites.requests.filter(({ from, path }) => from.startsWith(site) && path.startsWith(name)).flatMap(events)
-      for (let tries = 0; tries < 120 && !found().length; tries++) await sleep(50)
-      assert.ok(found().length, `${name} on ${site}`)
+      await eventually(found, `${name} on ${site}`)
       for (const event of found()) {
         assert.equal(id(event), one, `${name} on ${site}: ${JSON.stringify(event)}`)
         const text = JSON.stringify(event)
@@ -198,13 +316,19 @@ test('X4 all at once, from outside over one site to the next: one ID in every ev
         assert.deepEqual(own, [], `${name} on ${site}: ${text}`)
       }
     }
+    const segment = () =>
+      sites.requests.filter(({ from, path }) => from === site && path.startsWith('segment')).flatMap(fields.segment.events)
+    await eventually(() => segment().length >= 3, `Segment's three on ${site}`)
+    assert.equal(segment()[0].type, 'identify', site)
     if (site === sites.shop) {
+      await page.until(`throughline.identity().properties.plan`)
       await page.follow('a')
       await page.until(`location.origin === '${sites.learn}'`)
     }
   }
-  const mixpanel = sites.requests.filter(({ from, path }) => from === sites.learn && path.startsWith('mixpanel/track'))
-  for (const { properties } of mixpanel.flatMap(({ body }) => body)) {
-    assert.equal(properties.$initial_referring_domain, new URL(sites.news).host)
-  }
+  const mixpanel = sites.requests
+    .filter(({ from, path }) => from === sites.learn && path.startsWith('mixpanel/track'))
+    .flatMap(({ body }) => body)
+  assert.equal(mixpanel[0].properties.plan, 'gold')
+  for (const { properties } of mixpanel) assert.equal(properties.$initial_referring_domain, new URL(sites.news).host)
 })

@@ -36,6 +36,7 @@ use crate::store::revoked_ids::RevokedIds;
 use crate::store::visitors::VisitorStore;
 use crate::token::claims::REPLAY_SPAN;
 
+use super::admin::{LostLines, Watching, watch};
 use super::middleware::Throughline;
 use super::node::Node;
 use super::recording::{Recording, Surroundings, Task, prepare};
@@ -44,7 +45,7 @@ use super::roles::{BrokerRecords, Sites};
 use super::tls::{Certificate, read_certificates, server_tls};
 
 /// A client that takes longer over its request's head is hung up on (rule A5).
-const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long a start waits for the list of ended IDs, and a satellite's also for the broker's keys.
 const START_TIME_MAX: Duration = Duration::from_secs(2);
@@ -86,6 +87,8 @@ pub struct Launch {
     api_keys: Arc<ApiKeys>,
     broker_records: Option<BrokerRecords>,
     reload: Option<Source>,
+    watching: Option<Watching>,
+    lost_lines: LostLines,
 }
 
 impl Launch {
@@ -95,8 +98,8 @@ impl Launch {
     /// When a certificate authority in `ca_file` is none, or the system gives no thread.
     pub fn new(config: Config, observer: Arc<dyn Observer>) -> Result<Self, LaunchFailure> {
         let fixed = Fixed::of(&config);
-        let Config { profile, listen, primary, broker, served, registered, store, outbound, replay, limits, log_level: _ } =
-            config;
+        let Config { profile, listen, primary, broker, served, registered, store, outbound, replay, limits, .. } = config;
+        let Config { admin, traces, .. } = config;
         let sites = Sites::new(broker, served, registered);
         let api_keys = Arc::new(ArcSwap::from_pointee(sites.api_keys()));
         let pace = Pace {
@@ -108,17 +111,21 @@ impl Launch {
         let refusals = outbound.refusals_file.clone().map(RefusalFile::new);
         let outbound = reach(outbound)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let is_watched = admin.is_some() || traces.is_some();
+        let (observer, watching, exporting) = watch(admin, traces, observer, &clock, &outbound);
         let revoked = Arc::new(RevokedIds::default());
         let siblings = Arc::new(ArcSwap::from_pointee(Siblings::none(&primary)));
         let recording = match &store {
             Some(store) => {
                 let (siblings, revoked, clock) = (&siblings, &revoked, &clock);
-                let around = Surroundings { siblings, revoked, clock, primary: &primary, registered: &sites.registered };
+                let (registered, observer) = (&sites.registered, is_watched.then_some(&observer));
+                let around = Surroundings { siblings, revoked, clock, observer, primary: &primary, registered };
                 Recording::here(store, &around, &outbound)?
             }
             None => Recording::there(&primary, &outbound, &api_keys),
         };
-        let Recording { records, keeper, store: visitors, tasks } = recording;
+        let Recording { records, keeper, store: visitors, mut tasks } = recording;
+        tasks.extend(exporting);
         let broker_records = keeper.clone().zip(store).map(|(keeper, store)| BrokerRecords { keeper, hop_wait: store.hop_wait });
         let env = Env {
             clock,
@@ -146,15 +153,35 @@ impl Launch {
         let mut node = Node::new(env, satellite, sites.roles(broker_records.as_ref()));
         node.unknown_host = listen.unknown_host;
         let node = Arc::new(node);
-        let workers = limits.workers;
-        let reload = None;
-        Ok(Self { visitors, tasks, node, files, listen, workers, outbound, pace, fixed, api_keys, broker_records, reload })
+        let (workers, lost_lines) = (limits.workers, Arc::new(|| 0_u64) as LostLines);
+        Ok(Self {
+            node,
+            files,
+            listen,
+            workers,
+            outbound,
+            pace,
+            visitors,
+            tasks,
+            fixed,
+            api_keys,
+            broker_records,
+            reload: None,
+            watching,
+            lost_lines,
+        })
     }
 
     /// SIGHUP will be a reload, from `source`. Without this, it ends the process.
     #[must_use]
     pub fn reloading(self, source: Source) -> Self {
         Self { reload: Some(source), ..self }
+    }
+
+    /// Lets operators see how many lines of the log were lost.
+    #[must_use]
+    pub fn counting_lost_lines(self, lost_lines: LostLines) -> Self {
+        Self { lost_lines, ..self }
     }
 
     /// Serves until a signal ends it: SIGTERM drops no request, SIGINT does not wait. `pages` adds what
@@ -167,7 +194,7 @@ impl Launch {
         pages: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
         ready: impl FnOnce(&[SocketAddr]),
     ) -> Result<(), LaunchFailure> {
-        let Self { node, files: _, listen, workers, outbound, pace, visitors, tasks, .. } = self;
+        let Self { node, files: _, listen, workers, outbound, pace, visitors, tasks, watching, lost_lines, .. } = self;
         let Self { fixed, api_keys, broker_records, reload, .. } = self;
         if let Some(visitors) = &visitors {
             prepare(&**visitors).await?;
@@ -207,6 +234,13 @@ impl Launch {
             server = bound.map_err(|error| cannot_listen(*address, &error))?;
         }
         let addresses = server.addrs();
+        let admin = watching.map(|watching| watching.listen(&node, visitors, lost_lines)).transpose()?;
+        let admin = admin.map(|(server, address)| {
+            tracing::info!(%address, "operators look here");
+            let handle = server.handle();
+            drop(spawn(server));
+            handle
+        });
         let running = server.run();
         node.ending
             .follow_signals(&running.handle())
@@ -226,6 +260,9 @@ impl Launch {
         notify(&[NotifyState::Ready]);
         running.await.map_err(|error| LaunchFailure(format!("the server ended: {error}")))?;
         node.finish_writing().await;
+        if let Some(admin) = admin {
+            admin.stop(false).await;
+        }
         Ok(())
     }
 }
@@ -255,7 +292,7 @@ fn shared_replay(shared: SharedReplay, ca_file: Option<&Path>) -> Result<Replay,
     RedisReplay::start(settings).map(Replay::Shared).map_err(|error| failed(&error))
 }
 
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> LaunchFailure {
+pub(super) fn cannot_listen(address: SocketAddr, error: &io::Error) -> LaunchFailure {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => "another process listens there; end it, or choose another port",
         io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another, or give it to the process",

@@ -1,6 +1,7 @@
-//! Layer 7: the composition root. Joins broker, satellite and configuration into a node, and puts it in front of an
+//! Layer 8: the composition root. Joins broker, satellite and configuration into a node, and puts it in front of an
 //! actix-web application.
 
+pub mod admin;
 pub mod ending;
 pub mod forward;
 pub mod launch;
@@ -9,4 +10,4 @@ pub mod node;
 pub mod recording;
 pub mod reload;
 pub mod roles;
-mod tls;
+pub mod tls;

@@ -18,6 +18,7 @@ use crate::domain::site::{Role, Site};
 use crate::http::answer::{Answer, Refusal, json, public_json};
 use crate::http::client::Outbound;
 use crate::http::cors::{Readers, preflight};
+use crate::http::event::{Timing, Work};
 use crate::http::{Env, ServedSite};
 use crate::satellite::deliver::deliver;
 use crate::satellite::landing::Waiting;
@@ -270,7 +271,15 @@ impl Node {
     pub async fn api(&self, asked: api::Asked, body: web::Bytes) -> HttpResponse {
         // Held while it is answered, whatever is reloaded meanwhile.
         match &self.roles.load_full().broker {
-            Some(broker) => api::api(broker, asked, body).await,
+            Some(broker) => {
+                let begun = self.env.clock.uptime();
+                let answer = api::api(broker, asked, body).await;
+                let took = self.env.clock.uptime().saturating_sub(begun);
+                let site = &broker.primary.site.origin;
+                let code = if answer.status().is_server_error() { "failed" } else { "answered" };
+                self.env.observer.timed(&Timing { work: Work::Api, site, code, flow: None, took });
+                answer
+            }
             None => NOT_FOUND.json(),
         }
     }
@@ -355,7 +364,7 @@ impl Node {
 }
 
 /// Runs a task that never ends; should a fault of ours end it all the same, it is said, and begun anew.
-fn supervise<F: Future<Output = ()> + 'static>(name: &'static str, task: impl Fn() -> F + 'static) {
+pub(super) fn supervise<F: Future<Output = ()> + 'static>(name: &'static str, task: impl Fn() -> F + 'static) {
     actix_web::rt::spawn(async move {
         while actix_web::rt::spawn(task()).await.is_err() {
             tracing::error!(task = name, "a background task failed, by a fault of this program; it begins anew");

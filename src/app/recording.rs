@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::admin::timed_store::TimedStore;
 use crate::base::clock::Clock;
 use crate::base::origin::Origin;
 use crate::config::{RegisteredSite, StoreConfig, StorePlace};
 use crate::domain::siblings::Siblings;
 use crate::http::client::Outbound;
+use crate::http::event::Observer;
 use crate::http::remote_records::{ApiKeys, RemoteRecords};
 use crate::store::record_keeper::Keeper;
 use crate::store::record_writer::RecordWriter;
@@ -42,6 +44,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) siblings: &'a Arc<ArcSwap<Siblings>>,
     pub(super) revoked: &'a Arc<RevokedIds>,
     pub(super) clock: &'a Arc<dyn Clock>,
+    /// Is told how long the store takes, if anybody wants to know.
+    pub(super) observer: Option<&'a Arc<dyn Observer>>,
     pub(super) primary: &'a Origin,
     pub(super) registered: &'a [RegisteredSite],
 }
@@ -49,7 +53,11 @@ pub(super) struct Surroundings<'a> {
 impl Recording {
     /// Keeps the records here.
     pub(super) fn here(config: &StoreConfig, around: &Surroundings<'_>, outbound: &Outbound) -> Result<Self, LaunchFailure> {
-        let store = open(&config.place, outbound)?;
+        let mut store = open(&config.place, outbound)?;
+        if let Some(observer) = around.observer {
+            let (observer, clock, primary) = (Arc::clone(observer), Arc::clone(around.clock), around.primary.clone());
+            store = Arc::new(TimedStore { store, observer, clock, primary });
+        }
         let (writer, work) = RecordWriter::new(Arc::clone(&store));
         let sites = around.registered.iter().map(|site| &site.origin).chain([around.primary]);
         let (siblings, revoked, clock) = (Arc::clone(around.siblings), Arc::clone(around.revoked), Arc::clone(around.clock));

@@ -13,7 +13,7 @@ use sd_notify::NotifyState;
 use tracing::Level;
 
 use crate::base::origin::Origin;
-use crate::config::{Config, Limits, Listen, Outbound, Profile, Report, SharedReplay, StoreConfig};
+use crate::config::{Admin, Config, Limits, Listen, LogFormat, Outbound, Profile, Report, SharedReplay, StoreConfig, Traces};
 use crate::http::remote_records::ApiKeys;
 
 use super::node::Node;
@@ -37,7 +37,7 @@ pub struct Source {
     /// Reads it.
     pub read: ReadConfig,
     /// Is told the log level.
-    pub set_log_level: Box<dyn Fn(Level) + Send>,
+    pub set_log_level: Arc<dyn Fn(Level) + Send + Sync>,
 }
 
 /// What only a restart can change.
@@ -52,11 +52,14 @@ pub(super) struct Fixed {
     outbound: Outbound,
     replay: Option<SharedReplay>,
     limits: Limits,
+    log_format: LogFormat,
+    admin: Option<Admin>,
+    traces: Option<Traces>,
 }
 
 impl Fixed {
     pub(super) fn of(config: &Config) -> Self {
-        let Config { profile, primary, broker, listen, served, store, outbound, replay, limits, .. } = config;
+        let Config { profile, primary, broker, listen, served, store, outbound, replay, limits, log, admin, traces, .. } = config;
         let mut listen = listen.clone();
         // The files themselves are read again, wherever they are now; that there are any is fixed.
         if let Some(tls) = &mut listen.tls {
@@ -73,6 +76,9 @@ impl Fixed {
             outbound: outbound.clone(),
             replay: replay.clone(),
             limits: *limits,
+            log_format: log.format,
+            admin: admin.clone(),
+            traces: traces.clone(),
         }
     }
 
@@ -87,6 +93,9 @@ impl Fixed {
             (self.outbound != other.outbound, "[outbound]"),
             (self.replay != other.replay, "[replay]"),
             (self.limits != other.limits, "[limits]"),
+            (self.log_format != other.log_format, "[log] format"),
+            (self.admin != other.admin, "[admin]"),
+            (self.traces != other.traces, "[traces]"),
         ];
         parts.into_iter().filter_map(|(is_other, name)| is_other.then_some(name)).collect()
     }
@@ -146,7 +155,7 @@ impl Reloading {
                 Err(error) => return refused(&error),
             }
         }
-        (self.source.set_log_level)(config.log_level);
+        (self.source.set_log_level)(config.log.level);
         let sites = Sites::new(config.broker, config.served, config.registered);
         self.api_keys.store(Arc::new(sites.api_keys()));
         if let Some(BrokerRecords { keeper, .. }) = &self.records {

@@ -52,7 +52,10 @@ fn certified_key(files: &TlsFiles) -> Result<CertifiedKey, LaunchFailure> {
 }
 
 /// The certificates of a PEM file.
-pub(super) fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
+///
+/// # Errors
+/// When it cannot be read, or holds something else.
+pub fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, LaunchFailure> {
     let failed = |error: rustls::pki_types::pem::Error| {
         LaunchFailure::new(format!("{}: no certificates in PEM ({error})", file.display()))
     };

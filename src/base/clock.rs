@@ -41,6 +41,11 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> UnixSeconds;
     /// Time since some fixed moment of this process. It never goes back.
     fn uptime(&self) -> Duration;
+    /// The wall clock with all that it knows of a second, as time since 1970. For what is shown beside other machines' times;
+    /// decisions go by whole seconds.
+    fn since_1970(&self) -> Duration {
+        Duration::from_secs(self.now().0)
+    }
 }
 
 /// The machine's own clocks.
@@ -73,6 +78,11 @@ impl Clock for SystemClock {
 
     fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clocks")]
+    fn since_1970(&self) -> Duration {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 }
 

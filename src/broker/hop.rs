@@ -19,7 +19,7 @@ use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::http::Env;
 use crate::http::answer::{Answer, Redirect, Refusal, redirect};
-use crate::http::event::{Event, Step};
+use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::facts::{facts_beside, text};
 use crate::store::record_keeper::{Noted, Sighting};
 use crate::store::revoked_ids::RevokedIds;
@@ -54,11 +54,40 @@ enum Nothing {
 /// Answers a hop. Who is seen for the first time is written down: the answer waits for that, but not long (rule A2).
 #[must_use]
 pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
+    let begun = env.clock.uptime();
+    let Told { answer, code, flow } = answer(broker, env, request);
+    env.observer.saw(&Event { site: &broker.primary.site.origin, step: Step::Hop, code, flow });
+    match answer {
+        Answer::Now(answer) => {
+            let took = env.clock.uptime().saturating_sub(begun);
+            env.observer.timed(&Timing { work: Work::Hop, site: &broker.primary.site.origin, code, flow, took });
+            Answer::Now(answer)
+        }
+        Answer::Later(answer) => {
+            let (clock, observer, primary) = (Arc::clone(&env.clock), Arc::clone(&env.observer), Arc::clone(&broker.primary));
+            Answer::Later(Box::pin(async move {
+                let answer = answer.await;
+                let took = clock.uptime().saturating_sub(begun);
+                observer.timed(&Timing { work: Work::Hop, site: &primary.site.origin, code, flow, took });
+                answer
+            }))
+        }
+    }
+}
+
+/// An answer, and what to tell of it.
+struct Told {
+    answer: Answer,
+    code: &'static str,
+    flow: Option<Flow>,
+}
+
+fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Told {
+    let without = |code, answer: HttpResponse| Told { answer: answer.into(), code, flow: None };
     let query = request.query_string();
     let named = hop_request::site_named(query);
     let Some(site) = named.and_then(|origin| broker.site(&origin)) else {
-        tell(broker, env, UNKNOWN_SITE.code, None);
-        return UNKNOWN_SITE.page().into();
+        return without(UNKNOWN_SITE.code, UNKNOWN_SITE.page());
     };
     let now = env.clock.now();
     let primary = &broker.primary.site;
@@ -70,22 +99,21 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
         // A crawler that was led here goes back to the page that it wanted (rule S5), and so does a browser that cannot say
         // what it is doing, or whose word on it was taken out on the way: it may be a person's.
         Err(reason @ (Reason::Crawler | Reason::NoFetchMetadata)) => {
-            tell(broker, env, reason.code(), None);
-            return redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), None).into();
+            let back = way_back(query, &site.origin).with_empty_parameter();
+            return without(reason.code(), redirect(Redirect::Onward, back, None));
         }
         Err(reason) => {
-            tell(broker, env, reason.code(), None);
-            return NOT_A_NAVIGATION.page().into();
+            return without(reason.code(), NOT_A_NAVIGATION.page());
         }
     }
     let refused_by_browser = facts.gpc && primary.honour_gpc;
     if !env.may(request.head()) {
-        tell(broker, env, TOO_MANY, None);
-        return redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), None).into();
+        let back = way_back(query, &site.origin).with_empty_parameter();
+        return without(TOO_MANY, redirect(Redirect::Onward, back, None));
     }
     match take(broker, env, site, query, facts.cookies.state, refused_by_browser, now) {
         Ok(Answered { asked, identity, token, cookie, code }) => {
-            tell(broker, env, code, Some(asked.flow));
+            let flow = Some(asked.flow);
             let page = asked.page.unwrap_or_else(|| way_back(query, &site.origin));
             let is_new = cookie.is_some();
             let noted = broker.keeper.note(&Sighting {
@@ -104,7 +132,8 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
                 let answer = redirect(Redirect::Onward, page.clone().with_empty_parameter(), denied);
                 Ended { visitor: identity.visitor, revoked: Arc::clone(&env.revoked), answer }
             });
-            written(noted, broker.hop_wait, redirect(Redirect::Onward, page.with_token(&token), cookie), ended)
+            let answer = redirect(Redirect::Onward, page.with_token(&token), cookie);
+            Told { answer: written(noted, broker.hop_wait, answer, ended), code, flow }
         }
         Err(nothing) => {
             let code = match nothing {
@@ -112,10 +141,9 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
                 Nothing::Visitor(code) => code,
                 Nothing::Unable => "hop_unable",
             };
-            tell(broker, env, code, None);
             // A revoked ID goes from here as from any other site.
             let denied = is_revoked.then(|| broker.set_master(env, &SiteState::DENIED, now)).flatten();
-            redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), denied).into()
+            without(code, redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), denied))
         }
     }
 }
@@ -185,8 +213,4 @@ fn take(
         None => broker.set_master(env, &SiteState { identity: Some(identity), ..master }, now),
     };
     Ok(Answered { asked, identity, token, cookie, code })
-}
-
-fn tell(broker: &Broker, env: &Env, code: &'static str, flow: Option<Flow>) {
-    env.observer.saw(&Event { site: &broker.primary.site.origin, step: Step::Hop, code, flow });
 }

@@ -56,6 +56,14 @@ impl Broker {
         Self { primary, whoami, keeper, hop_wait, sites, api_keys, metadata }
     }
 
+    /// The origins of all the company's sites, the primary first and the others in the order of their names.
+    #[must_use]
+    pub fn company(&self) -> Vec<String> {
+        let mut others: Vec<_> = self.sites.keys().cloned().collect();
+        others.sort_unstable();
+        std::iter::once(self.primary.site.origin.to_string()).chain(others).collect()
+    }
+
     fn site(&self, origin: &str) -> Option<&RegisteredSite> {
         self.sites.get(origin)
     }

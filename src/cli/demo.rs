@@ -1,7 +1,10 @@
 //! `throughline demo`: the hop to look at, on `*.localhost`, with nothing to set up.
 
+mod collector;
 mod pages;
+mod scripts;
 mod trail;
+mod wire;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -17,7 +20,8 @@ use crate::base::encoding::base64url;
 use crate::base::origin::Origin;
 use crate::base::secret::SiteSecret;
 use crate::config::{
-    BrokerConfig, Config, KeySource, Limits, Listen, Outbound, Profile, ServedSite, StoreConfig, UnknownHost, consent_policy,
+    BrokerConfig, Config, KeySource, Limits, Listen, Log, LogFormat, Outbound, Profile, ServedSite, StoreConfig, UnknownHost,
+    consent_policy,
 };
 use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::COOKIE_DAYS_DEFAULT;
@@ -26,8 +30,10 @@ use crate::domain::site::{RegisteredSite, Role, Site, SkipList};
 use crate::token::key::{Seed, SigningKey};
 use crate::token::keyset::{KeySet, TimedKey};
 
-use super::{Failure, log_to_stderr};
-use pages::Cast;
+use super::Failure;
+use super::logging::Logging;
+use collector::{COLLECT, Collector, RECEIVED, collect, received};
+use pages::{Cast, Stage};
 use trail::Trail;
 
 /// What `demo` is told.
@@ -59,20 +65,28 @@ enum Part {
     Broker,
 }
 
+/// The picture of the hop is on the pages; in the terminal only what goes wrong is of interest.
+const LOG: Log = Log { level: tracing::Level::WARN, format: LogFormat::Human };
+
 /// Serves the demo until a signal ends it.
 ///
 /// # Errors
 /// When it cannot start.
 pub fn run(args: &DemoArgs, clock: &dyn Clock, out: &mut dyn Write) -> Result<(), Failure> {
-    let _ = log_to_stderr(tracing::Level::WARN);
+    let _until_the_end = Logging::to_stderr(LOG);
     let cast = Cast::new(args.port, args.broker_port.unwrap_or(args.port)).map_err(Failure::fault)?;
     let config = config(args, &cast, clock.now())?;
     let trail = Arc::new(Trail::new());
     let launch = Launch::new(config, Arc::clone(&trail) as _).map_err(Failure::mistake)?;
-    let stage = web::Data::new(pages::Stage { cast: cast.clone(), trail, node: Arc::clone(&launch.node), consent: args.consent });
+    let (node, collector) = (Arc::clone(&launch.node), Collector::default());
+    let stage = web::Data::new(Stage { cast: cast.clone(), trail, collector, node, consent: args.consent });
     let serving = launch.run(
         move |app| {
-            app.app_data(stage.clone()).default_service(web::to(pages::page));
+            app.app_data(stage.clone())
+                .route(&format!("{COLLECT}/{{run}}/{{library}}{{rest:.*}}"), web::to(collect))
+                .route(RECEIVED, web::get().to(received))
+                .route("/demo/{script:.*}", web::get().to(scripts::script))
+                .default_service(web::to(pages::page));
         },
         |_| {
             let _ = announce(args, &cast, out);
@@ -131,7 +145,9 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
         },
         replay: None,
         limits: Limits { replay_entries: 100_000, client: Rate::default(), workers: None },
-        log_level: tracing::Level::INFO,
+        log: LOG,
+        admin: None,
+        traces: None,
     })
 }
 

@@ -50,6 +50,20 @@ const PRIMARY: &str = r#"# cookie_days = 395                   # an ID lives so 
 # whoami = false                      # true: the CORS route, for browsers that still allow it
 "#;
 
+/// After the address for operators: what they see is on from the beginning, on this machine alone.
+const ADMIN: &str = r#"# hosts = ["ops.internal"]            # names that it answers to, besides localhost and IP addresses
+# sample = 100000                     # visitor records that are read for the page's pictures; 0: none
+# sample_every_s = 300                # from one such reading to the next
+
+[log]
+level = "info"                        # error, warn, info, debug, trace
+format = "human"                      # "json": for programs that read logs
+
+# [traces]                            # spans for OpenTelemetry, as OTLP over HTTP
+# otlp_endpoint = "http://127.0.0.1:4318"
+# sample_percent = 10                 # of all traces
+"#;
+
 const TAIL: &str = r#"
 # [outbound]
 # ca_file = "extra-ca.pem"            # trusted besides Mozilla's certificate authorities
@@ -66,9 +80,6 @@ const TAIL: &str = r#"
 # [limits]
 # replay_entries = 1000000            # used tokens to remember; when it is full, tokens are refused and pages served
 # workers = 2                         # threads; as many as the machine has by default
-
-# [log]
-# level = "info"                      # error, warn, info, debug, trace
 "#;
 
 /// The whole file.
@@ -89,15 +100,28 @@ pub(super) fn text(profile: Profile, consent: ConsentPolicy, sites: &[NamedSite<
             text += PRIMARY;
         }
     }
-    text + TAIL
+    text += "\n[admin]                               # metrics, health and a page for operators; take it out to have none\n";
+    let address = format!("127.0.0.1:{}", admin_port(profile, sites));
+    text += &line("address", &address, "never where visitors come; of its own for each process");
+    text + ADMIN + TAIL
 }
 
 /// On this machine the ports are those of the origins; elsewhere a proxy stands in front, until the operator says otherwise.
-fn listen(profile: Profile, sites: &[NamedSite<'_>]) -> String {
-    let ports: BTreeSet<u16> = match profile {
+fn ports(profile: Profile, sites: &[NamedSite<'_>]) -> BTreeSet<u16> {
+    match profile {
         Profile::Production => BTreeSet::from([8400]),
         Profile::Localhost => sites.iter().map(|site| site.origin.port()).collect(),
-    };
+    }
+}
+
+/// The next one that no visitor comes to.
+fn admin_port(profile: Profile, sites: &[NamedSite<'_>]) -> u16 {
+    let taken = ports(profile, sites);
+    (8401..=u16::MAX).find(|port| !taken.contains(port)).unwrap_or(8401)
+}
+
+fn listen(profile: Profile, sites: &[NamedSite<'_>]) -> String {
+    let ports = ports(profile, sites);
     let addresses: Vec<_> = ports.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     let comment = match profile {
         Profile::Production => "behind a proxy on this machine; \"0.0.0.0:8443\" to be reached from outside",

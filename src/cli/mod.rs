@@ -1,12 +1,16 @@
-//! Layer 8: the command line, one file a command.
+//! Layer 9: the command line, one file a command.
 
 pub mod check;
+pub mod checkup;
 pub mod demo;
+pub mod doctor;
 mod failure;
 pub mod health;
 pub mod init;
 mod init_text;
+mod json_line;
 pub mod keys;
+pub mod logging;
 pub mod sdk;
 pub mod serve;
 pub mod visitor;
@@ -16,10 +20,6 @@ use std::io::BufRead;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::reload;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::base::clock::SystemClock;
 use crate::base::random::SystemRandom;
@@ -46,6 +46,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Ask the process that serves a configuration on this machine whether it is well, for a container's health check
     Health(health::HealthArgs),
+    /// Visit a deployed site as a browser would, and say what is not well there and what to do
+    Doctor(doctor::DoctorArgs),
     /// Make, list and rotate signing keys; print a site's API key
     Keys(keys::KeysArgs),
     /// Print the script tag of the browser SDK, with its Subresource Integrity value
@@ -66,6 +68,7 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Init(args) => init::run(args, &clock, &random, out),
         Command::Check(args) => check::run(args, &clock, &env, out),
         Command::Health(args) => health::run(args, &env, out),
+        Command::Doctor(args) => doctor::run(args, &clock, &random, &env, out),
         Command::Keys(args) => keys::run(args, &clock, &random, &env, out, &mut std::io::stderr()),
         Command::Sdk => sdk::run(out),
         Command::Visitor(args) => visitor::run(args, &clock, &env, asker(), out),
@@ -83,16 +86,4 @@ pub fn run(args: &Args) -> ExitCode {
 fn asker() -> Option<Box<dyn BufRead>> {
     let stdin = std::io::stdin();
     std::io::IsTerminal::is_terminal(&stdin).then(|| Box::new(stdin.lock()) as Box<dyn BufRead>)
-}
-
-/// Logs to standard error, one line an event, with what clients wrote escaped (rule A7). The level is for our own events:
-/// at a low one, the libraries would write whole requests, with tokens and cookies in them (rule R8).
-/// What is given back changes the level.
-fn log_to_stderr(level: tracing::Level) -> impl Fn(tracing::Level) + Send {
-    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let ours = |level| Targets::new().with_default(tracing::Level::WARN).with_target(env!("CARGO_CRATE_NAME"), level);
-    let (filter, handle) = reload::Layer::new(ours(level));
-    let lines = tracing_subscriber::fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr);
-    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
-    move |level| drop(handle.reload(ours(level)))
 }

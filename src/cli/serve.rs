@@ -8,7 +8,8 @@ use crate::app::reload::{ReadConfig, Source};
 use crate::config::Config;
 use crate::http::event::Log;
 
-use super::{Failure, log_to_stderr};
+use super::Failure;
+use super::logging::Logging;
 
 /// What `serve` is told.
 #[derive(Debug, clap::Args)]
@@ -26,8 +27,10 @@ pub fn run(args: &ServeArgs, env: fn(&str) -> Option<String>) -> Result<(), Fail
     let path = args.config.clone();
     let read: ReadConfig = Arc::new(move || Config::load(&path, &env));
     let config = read()?;
-    let set_log_level = Box::new(log_to_stderr(config.log_level));
-    let launch = Launch::new(config, Arc::new(Log)).map_err(Failure::mistake)?.reloading(Source { read, set_log_level });
+    let logging = Logging::to_stderr(config.log);
+    let source = Source { read, set_log_level: logging.level() };
+    let launch = Launch::new(config, Arc::new(Log)).map_err(Failure::mistake)?;
+    let launch = launch.counting_lost_lines(logging.lost()).reloading(source);
     let (node, files) = (Arc::clone(&launch.node), launch.files.clone());
     let pages = move |app: &mut actix_web::web::ServiceConfig| static_pages(&node, &files, app);
     let ready = |addresses: &[std::net::SocketAddr]| tracing::info!(?addresses, "listening");

@@ -8,6 +8,7 @@
 
 mod files;
 mod notes;
+mod observing;
 mod origins;
 mod process;
 mod reader;
@@ -97,8 +98,12 @@ pub struct Config {
     pub replay: Option<SharedReplay>,
     /// How much it may use.
     pub limits: Limits,
-    /// What it logs.
-    pub log_level: tracing::Level,
+    /// What it logs, and how.
+    pub log: Log,
+    /// Where operators look at it, if they do.
+    pub admin: Option<Admin>,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
 }
 
 /// What the process listens on.
@@ -224,6 +229,57 @@ pub struct Limits {
     pub workers: Option<usize>,
 }
 
+/// What the process logs, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// From this level on.
+    pub level: tracing::Level,
+    /// How each line is written.
+    pub format: LogFormat,
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// As a JSON object.
+    Json,
+}
+
+impl LogFormat {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// The listener for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens: none of the addresses that visitors reach.
+    pub address: SocketAddr,
+    /// The names that it answers to, besides `localhost` and IP addresses.
+    pub hosts: Vec<String>,
+    /// How many visitor records are read for its pictures.
+    pub sample: usize,
+    /// From one such reading to the next.
+    pub sample_every: Duration,
+}
+
+/// Traces for OpenTelemetry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traces {
+    /// Where spans are posted to.
+    pub url: String,
+    /// How many of a hundred traces.
+    pub percent: u8,
+}
+
 impl Config {
     /// Reads a configuration file and every file that it names. `env` looks up an environment variable.
     ///
@@ -276,7 +332,9 @@ fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option
     let outbound = process::outbound(document.table("outbound", "[outbound]"), files);
     let replay = replay::replay(document.table("replay", "[replay]"), files);
     let limits = process::limits(document.table("limits", "[limits]"));
-    let log_level = process::log_level(document.table("log", "[log]"));
+    let log = observing::log(document.table("log", "[log]"));
+    let admin = observing::admin(document.table("admin", "[admin]"), &listen);
+    let traces = observing::traces(document.table("traces", "[traces]"));
     let sites = sites::read(&mut document, profile, files, notes);
     let store = document.table("store", "[store]");
     if sites.broker.is_none() && store.is_there() {
@@ -297,6 +355,8 @@ fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option
         outbound,
         replay,
         limits,
-        log_level,
+        log,
+        admin,
+        traces,
     })
 }

@@ -1,11 +1,10 @@
-//! What concerns the process as a whole: `profile`, `[listen]`, `[outbound]`, `[limits]` and `[log]`.
+//! What concerns the process as a whole: `profile`, `[listen]`, `[outbound]` and `[limits]`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tracing::Level;
 
 use crate::base::origin::Origin;
 use crate::domain::rate::Rate;
@@ -20,8 +19,6 @@ const PROBE_TIMEOUT_DEFAULT: u64 = 500;
 const REFUSALS_FILE: &str = "throughline.refusals";
 const REVOCATION_INTERVAL_DEFAULT: u64 = 5000;
 const REPLAY_ENTRIES_DEFAULT: usize = 1_000_000;
-const LEVELS: [(&str, Level); 5] =
-    [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG), ("trace", Level::TRACE)];
 
 /// `None` when what is written is no profile: which origins may stand is then not known.
 pub(super) fn profile(document: &mut Table<'_, '_>) -> Option<Profile> {
@@ -93,16 +90,7 @@ pub(super) fn limits(mut table: Table<'_, '_>) -> Limits {
     Limits { replay_entries, client, workers }
 }
 
-pub(super) fn log_level(mut table: Table<'_, '_>) -> Level {
-    let level = table.text("level", |text| {
-        let found = LEVELS.into_iter().find(|(name, _)| *name == text).map(|(_, level)| level);
-        found.ok_or_else(|| format!("{text:?} is not one; write \"error\", \"warn\", \"info\", \"debug\" or \"trace\""))
-    });
-    table.finish();
-    level.map_or(Level::INFO, |level| level.value)
-}
-
-fn address(text: &str, such_as: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str, such_as: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is not an IP address with a port; write one such as \"{such_as}\" or \"[::1]:8443\""))
 }

@@ -18,6 +18,9 @@ pub enum Circuit {
 }
 
 impl Circuit {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Unprobed, Self::Open, Self::HalfOpen, Self::Closed];
+
     /// The state after one more probe.
     #[must_use]
     pub const fn after(self, answered: bool) -> Self {

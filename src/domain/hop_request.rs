@@ -337,6 +337,13 @@ mod tests {
             let without = signed.split('&').filter(|other| *other != pair).collect::<Vec<_>>().join("&");
             assert!(resign(&without).is_err(), "{pair} missing");
         }
+        let told = |referrer: &str| resign(&format!("{signed}&referrer={referrer}"));
+        assert_eq!(told("https%3A%2F%2Fnews.example%2F"), Ok(()));
+        for referrer in
+            ["", "https%3A%2F%2Fnews.example%2F%3Fq", "javascript%3A1", "%", "https%3A%2F%2Fa%2F&referrer=https%3A%2F%2Fa%2F"]
+        {
+            assert_eq!(told(referrer), Err(HopRefusal::Malformed), "{referrer}");
+        }
         let mut turned: Vec<_> = signed.split('&').collect();
         turned.reverse();
         assert!(resign(&turned.join("&")).is_err());

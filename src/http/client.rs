@@ -36,10 +36,7 @@ impl Outbound {
         resolve: HashMap<String, SocketAddr>,
         extra: Vec<rustls::pki_types::CertificateDer<'static>>,
     ) -> Result<Self, rustls::Error> {
-        let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        for certificate in extra {
-            roots.add(certificate)?;
-        }
+        let roots = trusted(extra)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -51,14 +48,31 @@ impl Outbound {
     /// A client for the thread that asks.
     #[must_use]
     pub fn client(&self, timeout: Duration) -> Client {
+        Client { inner: self.bare_client(timeout), timeout }
+    }
+
+    /// The same without our manners: for who looks at every answer as it came. It follows no redirect.
+    #[must_use]
+    pub fn bare_client(&self, timeout: Duration) -> awc::Client {
         let resolver = Resolver::custom(Hosts(self.resolve.clone()));
         let connector = awc::Connector::new()
             .connector(TcpConnector::new(resolver).service())
             .rustls_0_23(Arc::clone(&self.tls))
             .timeout(timeout);
-        let inner = awc::Client::builder().connector(connector).disable_redirects().timeout(timeout).finish();
-        Client { inner, timeout }
+        awc::Client::builder().connector(connector).disable_redirects().timeout(timeout).finish()
     }
+}
+
+/// Whom to trust: Mozilla's roots, and `extra`.
+///
+/// # Errors
+/// When one of the extra certificates is none.
+pub fn trusted(extra: Vec<rustls::pki_types::CertificateDer<'static>>) -> Result<rustls::RootCertStore, rustls::Error> {
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in extra {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
 }
 
 /// Why a fetch brought nothing.
@@ -125,6 +139,19 @@ impl Client {
             let status = response.status().as_u16();
             let body = response.body().limit(BODY_MAX).await.map_err(|error| failed(error.to_string()))?;
             Ok((status, body))
+        };
+        actix_web::rt::time::timeout(self.timeout, send).await.map_err(|_| FetchFailure::TimedOut)?
+    }
+
+    /// Posts JSON to a service of the operator's own, which may be at any address.
+    ///
+    /// # Errors
+    /// When there is no answer in time, or one that does not say success.
+    pub async fn post_json(&self, url: &str, body: String) -> Result<(), FetchFailure> {
+        let send = async {
+            let request = self.inner.post(url).insert_header((header::CONTENT_TYPE, "application/json"));
+            let response = request.send_body(body).await.map_err(|error| FetchFailure::Failed(error.to_string()))?;
+            if response.status().is_success() { Ok(()) } else { Err(FetchFailure::Status(response.status().as_u16())) }
         };
         actix_web::rt::time::timeout(self.timeout, send).await.map_err(|_| FetchFailure::TimedOut)?
     }

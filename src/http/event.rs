@@ -1,5 +1,7 @@
 //! What happens, told once: to the log, to the demo's picture of the hop, to whoever else wants to know.
 
+use std::time::Duration;
+
 use crate::base::origin::Origin;
 use crate::token::claims::Flow;
 
@@ -23,6 +25,9 @@ pub enum Step {
 }
 
 impl Step {
+    /// All of them.
+    pub const ALL: [Self; 7] = [Self::Start, Self::Hop, Self::Whoami, Self::Arrival, Self::Link, Self::Page, Self::Forward];
+
     /// A stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -51,18 +56,72 @@ pub struct Event<'a> {
     pub flow: Option<Flow>,
 }
 
+/// Work whose time is worth knowing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// The broker answered a hop, with the wait for its write.
+    Hop,
+    /// The satellite took a token or refused it, with the wait for the replay memory.
+    Exchange,
+    /// The broker answered its API.
+    Api,
+    /// The store committed a batch, or failed to.
+    Commit,
+}
+
+impl Work {
+    /// All of it.
+    pub const ALL: [Self; 4] = [Self::Hop, Self::Exchange, Self::Api, Self::Commit];
+
+    /// A stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hop => "hop",
+            Self::Exchange => "exchange",
+            Self::Api => "api",
+            Self::Commit => "commit",
+        }
+    }
+}
+
+/// Work that was done. Like an event, it names no visitor.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing<'a> {
+    /// What.
+    pub work: Work,
+    /// For which site; the primary's, where it is for all.
+    pub site: &'a Origin,
+    /// How it went: a stable code.
+    pub code: &'static str,
+    /// Which hop it belongs to, where that is known.
+    pub flow: Option<Flow>,
+    /// How long it took.
+    pub took: Duration,
+}
+
 /// Wants to know what happens. It is called on the request's own thread and must be quick.
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn saw(&self, event: &Event<'_>);
+
+    /// Work was done, and took so long.
+    fn timed(&self, _timing: &Timing<'_>) {}
 }
 
-/// Tells the log, at debug level: at night one wants the exceptions, and those are logged where they arise.
+/// Tells the log: one line at info for each step of a hop or link, since that is what an operator looks for; the many pages
+/// that are served without one only at debug.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Log;
 
 impl Observer for Log {
     fn saw(&self, event: &Event<'_>) {
-        tracing::debug!(site = event.site.as_str(), step = event.step.as_str(), code = event.code);
+        let (site, step, code) = (event.site.as_str(), event.step.as_str(), event.code);
+        // One line's flow is the other's, whichever process wrote it; it leads to no visitor.
+        let flow = event.flow.as_ref().map(Flow::fragment).map(tracing::field::display);
+        match event.step {
+            Step::Page | Step::Forward => tracing::debug!(site, step, code),
+            Step::Start | Step::Hop | Step::Whoami | Step::Arrival | Step::Link => tracing::info!(site, step, code, flow),
+        }
     }
 }

@@ -123,7 +123,8 @@ mod tests {
     type Seen = (String, String, String);
 
     fn seen(path: &str, headers: &[(&'static str, &'static str)]) -> Result<Seen, Unclear> {
-        let mut head = RequestHead { uri: path.parse().unwrap(), ..RequestHead::default() };
+        let mut head = RequestHead::default();
+        head.uri = path.parse().unwrap();
         for (name, value) in headers {
             head.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
@@ -164,10 +165,8 @@ mod tests {
                 let rest: Vec<_> = whole.into_iter().filter(|(name, _)| *name != missing).collect();
                 assert_eq!(seen(path, &rest), Err(Unclear::Missing), "{missing}");
             }
-            for bad in ["", "p", "http://evil.example/", "*", "//[", "/\u{7f}"] {
-                let told = [whole[2], ("x-forwarded-uri", bad)];
-                let outcome = seen(path, &told);
-                assert!(matches!(&outcome, Err(Unclear::Unreadable)) || bad.starts_with('/'), "{bad:?}: {outcome:?}");
+            for bad in ["", "p", "http://evil.example/", "*", "?x=1", "/ x"] {
+                assert_eq!(seen(path, &[whole[2], ("x-forwarded-uri", bad)]), Err(Unclear::Unreadable), "{bad:?}");
             }
             assert_eq!(seen(path, &[("x-forwarded-method", "G T"), whole[3]]), Err(Unclear::Unreadable));
         }

@@ -14,7 +14,7 @@ use crate::domain::breaker::Circuit;
 use crate::domain::contract::path;
 use crate::domain::hop_request::HopRequest;
 use crate::http::answer::{Refusal, json};
-use crate::http::event::{Event, Step};
+use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::facts::{facts, is_early_data, is_own_page, origin_of, referrer_origin};
 use crate::http::{Env, ServedSite};
 use crate::token::claims::FlowSecret;
@@ -100,7 +100,7 @@ pub async fn exchange(
         (None, None) => referrer_origin(headers),
         (None, Some(_)) => return NO_TOKEN.json(),
     };
-    let now = env.clock.now();
+    let (now, begun) = (env.clock.now(), env.clock.uptime());
     let facts = facts(&actix_web::http::Method::POST, path::EXCHANGE, headers, env, site, now);
     let client = env.proxies.client_key(head.peer_addr.map(|address| address.ip()), headers);
     if facts.cookies.state.hop_begun.is_some() {
@@ -114,7 +114,11 @@ pub async fn exchange(
         }
         Err(refusal) => Err(refusal),
     };
-    let tell = |code, flow| env.observer.saw(&Event { site: &site.origin, step: Step::Arrival, code, flow });
+    let tell = |code, flow| {
+        env.observer.saw(&Event { site: &site.origin, step: Step::Arrival, code, flow });
+        let took = env.clock.uptime().saturating_sub(begun);
+        env.observer.timed(&Timing { work: Work::Exchange, site: &site.origin, code, flow, took });
+    };
     match outcome {
         Ok(arrived) => {
             tell(arrived.code, arrived.flow);

@@ -1,12 +1,14 @@
 //! The end of an arrival: what a browser gets once it is known what became of the token in its URL (rules R1, R3).
 
+use std::time::Duration;
+
 use crate::base::clock::UnixSeconds;
 use crate::domain::arrival::Refusal;
 use crate::domain::consent::Standing;
 use crate::domain::site_cookie::SiteState;
 use crate::domain::url::PageUrl;
 use crate::http::answer::{Redirect, redirect};
-use crate::http::event::{Event, Step};
+use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::{Env, ServedSite};
 use crate::store::redis_replay::ClaimSoon;
 
@@ -39,15 +41,19 @@ pub(super) struct Landing {
     /// What clients that look alike share (rule S16).
     pub(super) client: u128,
     pub(super) now: UnixSeconds,
+    /// When the request came, by the uptime.
+    pub(super) begun: Duration,
 }
 
 impl Landing {
     pub(super) fn land(self, satellite: &Satellite, env: &Env, served: &ServedSite, outcome: Result<Arrived, Refusal>) -> Page {
-        let Self { clean, state, standing, keeps_cookies, client, now } = self;
+        let Self { clean, state, standing, keeps_cookies, client, now, begun } = self;
         let set_id = |state: &SiteState| env.cookies.set_id(&served.site, served.same_site, state, now);
         let page = PageUrl::on(&served.site.origin, &clean);
         let (code, flow) = outcome.map_or_else(|refusal| (refusal.code(), None), |arrived| (arrived.code, arrived.flow));
         env.observer.saw(&Event { site: &served.site.origin, step: Step::Arrival, code, flow });
+        let took = env.clock.uptime().saturating_sub(begun);
+        env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, code, flow, took });
         if state.hop_begun.is_some() {
             satellite.departures.returned(client, env.clock.uptime());
             satellite.bare_clients.remove(client, env.clock.uptime());

@@ -184,6 +184,7 @@ impl Request<'_> {
 
     /// Uses up a token, or whatever else stands in our parameter.
     fn consume(&self, client: impl Fn() -> u128) -> Decided {
+        let begun = self.env.clock.uptime();
         let state = &self.facts.cookies.state;
         let checked = match parameter(self.facts.query()) {
             Parameter::Once(token) if !token.is_empty() && is_early_data(&self.head.headers) => {
@@ -204,6 +205,7 @@ impl Request<'_> {
             keeps_cookies: self.facts.keeps_cookies(),
             client: client(),
             now: self.now,
+            begun,
         };
         let land = |landing: Landing, outcome| Decided::Now(landing.land(self.satellite, self.env, self.served, outcome));
         let arriving = match checked {

@@ -77,6 +77,12 @@ impl RecentSet {
         shard.old.contains(&key) || shard.young.contains(&key)
     }
 
+    /// How many keys it can hold.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.shard_capacity * SHARDS
+    }
+
     /// How many keys are held.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -95,6 +95,20 @@ impl Flow {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// Enough to find the log lines of one hop, and too little to be anything else: 8 hexadecimal digits.
+    #[must_use]
+    pub const fn fragment(&self) -> impl fmt::Display + use<> {
+        FlowFragment([self.0[0], self.0[1], self.0[2], self.0[3]])
+    }
+}
+
+struct FlowFragment([u8; 4]);
+
+impl fmt::Display for FlowFragment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+    }
 }
 
 /// A token's own random name: 16 octets.

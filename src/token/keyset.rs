@@ -87,6 +87,19 @@ impl KeySet {
         active.or(self.keys.first()).map(|timed| &timed.key)
     }
 
+    /// Since when the key signs that signs at `now`.
+    #[must_use]
+    pub fn signing_since(&self, now: UnixSeconds) -> Option<UnixSeconds> {
+        let active = self.keys.iter().rev().find(|timed| timed.activate_at <= now);
+        active.or(self.keys.first()).map(|timed| timed.activate_at)
+    }
+
+    /// When the next key begins to sign, if one is waiting for that.
+    #[must_use]
+    pub fn next_rotation(&self, now: UnixSeconds) -> Option<UnixSeconds> {
+        self.keys.iter().skip(1).map(|timed| timed.activate_at).find(|at| *at > now)
+    }
+
     /// What the key at `index` is at `now`; one that is not there is gone.
     #[must_use]
     pub fn state(&self, index: usize, now: UnixSeconds) -> KeyState {

@@ -82,17 +82,21 @@ fn k4_init_then_check_then_load() {
         assert!(said.contains(&format!("wrote @/secrets/{host}\n")), "{said}");
     }
     let said = desk.run("check --config @/throughline.toml").unwrap();
-    let ok: Vec<_> = said.lines().filter(|line| line.starts_with("ok  ")).collect();
+    let ok: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("ok       ")).collect();
     assert_eq!(
         ok,
         [
-            "ok  @/throughline.toml: profile production, listens on http://127.0.0.1:8400",
-            "ok  https://www.brand.example: primary, broker here, consent implied",
-            "ok  https://shop.example: secondary, satellite here, consent implied",
-            "ok  https://learn.example: secondary, satellite here, consent implied",
-            "ok  visitor records: SQLite in @/throughline.sqlite, kept 761 days after a visitor was last seen",
+            "configuration: @/throughline.toml: profile production, listens on http://127.0.0.1:8400",
+            "site: https://www.brand.example: primary, broker here, consent implied",
+            "site: https://shop.example: secondary, satellite here, consent implied",
+            "site: https://learn.example: secondary, satellite here, consent implied",
+            "admin: operators: look at http://127.0.0.1:8401",
+            "store: visitor records: SQLite in @/throughline.sqlite, kept 761 days after a visitor was last seen",
         ]
     );
+    // The same for scripts.
+    let json: serde_json::Value = serde_json::from_str(&desk.run("check --config @/throughline.toml --json").unwrap()).unwrap();
+    assert_eq!((&json["outcome"], json["findings"].as_array().unwrap().len()), (&"ok".into(), 6), "{json}");
     assert_eq!(said.matches("active     signs since 2026-09-21T14:13:20Z\n").count(), 3, "{said}");
 
     let config = Config::load(&desk.path("throughline.toml"), &|_| None).unwrap();
@@ -108,6 +112,7 @@ fn init_on_this_machine_listens_where_its_origins_are() {
     desk.run(line).unwrap();
     let config = Config::load(&desk.path("new/folder/throughline.toml"), &|_| None).unwrap();
     assert_eq!(config.listen.addresses, ["127.0.0.1:8400".parse().unwrap(), "127.0.0.1:8401".parse().unwrap()]);
+    assert_eq!(config.admin.unwrap().address, "127.0.0.1:8402".parse().unwrap(), "where no visitor comes");
     assert!(desk.path("new/folder/secrets/shop.localhost-8401").exists() && desk.path("new/folder/keys/__1.json").exists());
 }
 
@@ -136,7 +141,7 @@ fn what_init_shows_as_comments_can_be_switched_on() {
         (plain.outbound.probe_interval, plain.outbound.probe_timeout),
         (config.outbound.probe_interval, config.outbound.probe_timeout)
     );
-    assert_eq!((plain.log_level, plain.broker), (config.log_level, config.broker));
+    assert_eq!((plain.log, plain.broker), (config.log, config.broker));
 }
 
 #[test]
@@ -260,7 +265,7 @@ fn a_site_that_comes_later_gets_its_files_from_keys() {
     let file = desk.path("throughline.toml");
     let site = "\n[[site]]\norigin = \"https://late.example\"\nconsent = \"implied\"\nsecret_file = \"secrets/late.example\"\nkey_file = \"keys/late.example.json\"\n";
     fs::write(&file, fs::read_to_string(&file).unwrap() + site).unwrap();
-    assert!(desk.run("check --config @/throughline.toml").unwrap().contains("ok  https://late.example: secondary"));
+    assert!(desk.run("check --config @/throughline.toml").unwrap().contains("site: https://late.example: secondary"));
 }
 
 #[test]
@@ -294,7 +299,7 @@ fn check_says_what_the_store_is_and_changes_nothing() {
     let names = || fs::read_dir(desk.folder.path()).unwrap().count();
     let before = names();
     let said = desk.run("check --config @/throughline.toml").unwrap();
-    assert!(said.contains("      not there yet: the broker makes it at its start\n"), "{said}");
+    assert!(said.contains("         not there yet: the broker makes it at its start\n"), "{said}");
     assert_eq!(names(), before);
 
     // With a server, its address is shown, and neither user nor password.

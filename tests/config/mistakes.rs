@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use throughline::config::{Config, KeySource, Profile, StorePlace, UnknownHost};
+use throughline::config::{Config, KeySource, Log, LogFormat, Profile, StorePlace, UnknownHost};
 use throughline::domain::consent::ConsentPolicy;
 use throughline::domain::site::Role;
 
@@ -36,7 +36,6 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     // The satellite signs with what the broker verifies with.
     assert_eq!(config.registered[0].hop_key.tag(&[b"x"]), shop.site.hop_key.tag(&[b"x"]));
 
-    assert_eq!(config.listen.unknown_host, UnknownHost::Refuse);
     assert_eq!(config.outbound.resolve["www.brand.example"].port(), 8443);
     assert_eq!(
         (config.outbound.probe_interval, config.outbound.probe_timeout),
@@ -49,7 +48,12 @@ fn a_whole_configuration_is_read_as_it_is_written() {
     assert_eq!(store.place.name(), "PostgreSQL, database visitors at db.internal:5432");
     assert!(!format!("{store:?}").contains("hunter2"));
     assert_eq!((config.limits.replay_entries, config.limits.workers), (1000, Some(2)));
-    assert_eq!(config.log_level, tracing::Level::DEBUG);
+    assert_eq!(config.log, Log { level: tracing::Level::DEBUG, format: LogFormat::Json });
+    let traces = config.traces.unwrap();
+    assert_eq!((traces.url.as_str(), traces.percent), ("http://collector.internal:4318/v1/traces", 1));
+    let admin = config.admin.unwrap();
+    assert_eq!((admin.address, admin.hosts), ("127.0.0.1:8401".parse().unwrap(), vec!["ops.internal".to_owned()]));
+    assert_eq!((admin.sample, admin.sample_every), (5000, Duration::from_secs(60)));
     assert!(!format!("{:?}", config.replay).contains("hunter2"));
     let replay = config.replay.unwrap();
     assert_eq!(replay.nodes, ["rediss://10.0.0.1:6379", "rediss://cache.internal"]);
@@ -60,8 +64,15 @@ fn a_whole_configuration_is_read_as_it_is_written() {
 
 #[test]
 fn an_unknown_host_is_passed_or_refused_and_nothing_else() {
-    let text = "[listen]\nunknown_host = \"ignore\"\n[primary]\norigin = \"https://www.brand.example\"\nserve = false\n";
-    let report = World::new().read(text).unwrap_err().to_string();
+    let read = |word: &str| {
+        let site = "[[site]]\norigin = \"https://shop.example\"\nconsent = \"required\"\nsecret_file = \"shop.secret\"\nkey_file = \"shop.json\"\n";
+        let listen = format!("[listen]\n{word}\n[primary]\norigin = \"https://www.brand.example\"\nserve = false\n{site}");
+        World::new().read(&listen).map(|config| config.listen.unknown_host).map_err(|report| report.to_string())
+    };
+    assert_eq!(read("").unwrap(), UnknownHost::Pass);
+    assert_eq!(read("unknown_host = \"pass\"").unwrap(), UnknownHost::Pass);
+    assert_eq!(read("unknown_host = \"refuse\"").unwrap(), UnknownHost::Refuse);
+    let report = read("unknown_host = \"ignore\"").unwrap_err();
     assert!(report.contains("unknown_host: \"ignore\" is not one; write \"pass\" or \"refuse\""), "{report}");
 }
 
@@ -82,7 +93,8 @@ fn defaults() {
         (config.outbound.probe_interval, config.outbound.probe_timeout),
         (Duration::from_secs(1), Duration::from_millis(500))
     );
-    assert_eq!(config.log_level, tracing::Level::INFO);
+    assert_eq!(config.log, Log { level: tracing::Level::INFO, format: LogFormat::Human });
+    assert_eq!((config.admin, config.traces), (None, None));
 }
 
 #[test]
@@ -117,6 +129,10 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         (39, "a.example: \"b.example\" is not an IP address"),
         (40, "probe_timeout_ms is 1; write a whole number from 50 to 10000"),
         (43, "level: a number instead of a text in quotes"),
+        (61, "[admin] has no address; write address"),
+        (62, "unknown key \"adress\" in [admin]; did you mean \"address\"?"),
+        (64, "otlp_endpoint: not the address of an OTLP collector (not repeated here)"),
+        (65, "sample_percent is 101; write a whole number from 0 to 100"),
         (46, "nodes: a user and a password do not belong here; write username and password_env"),
         (46, "nodes: what stands here is no address of a Redis; write one such as"),
         (47, "nodes: redis://10.0.0.1 is there twice"),
@@ -138,6 +154,28 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
     }
     assert_eq!(found.len(), expected.len(), "{report}");
     assert!(!report.to_string().contains("hunter2"), "{report}");
+}
+
+#[test]
+fn what_the_listener_for_operators_needs() {
+    let world = World::new();
+    let good = GOOD.split("[admin]").next().unwrap();
+    let read = |lines: &str| world.read(&format!("{good}[admin]\n{lines}\n"));
+    for (lines, expected) in [
+        ("", "[admin] has no address; write address = "),
+        ("address = \"localhost:8401\"", "address: \"localhost:8401\" is not an IP address with a port"),
+        ("address = \"127.0.0.1:8443\"", "address: 127.0.0.1:8443 is where visitors are served"),
+        ("address = \"[::1]:8443\"", "address: [::1]:8443 is where visitors are served"),
+        ("address = \"127.0.0.1:8401\"\nhosts = [\"ops:80\"]", "hosts: \"ops:80\" is not a host name"),
+        ("address = \"127.0.0.1:8401\"\nhosts = [\"Ops\"]", "hosts: \"Ops\" is not a host name"),
+        ("address = \"127.0.0.1:8401\"\nsample = -1", "sample is -1; write a whole number from 0"),
+        ("address = \"127.0.0.1:8401\"\npassword = \"x\"", "unknown key \"password\" in [admin]"),
+    ] {
+        let report = read(lines).expect_err(lines);
+        assert!(report.mistakes().len() == 1 && report.to_string().contains(expected), "{lines}: {report}");
+    }
+    let admin = read("address = \"0.0.0.0:8401\"").unwrap().admin.unwrap();
+    assert!((admin.hosts.is_empty(), admin.sample, admin.sample_every.as_secs()) == (true, 100_000, 300), "{admin:?}");
 }
 
 #[test]

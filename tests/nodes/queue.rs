@@ -10,7 +10,7 @@ use throughline::base::id::VisitorId;
 use throughline::domain::consent::Basis;
 use throughline::domain::record::{Change, Held, Outcome, Write, Writer};
 use throughline::store::record_writer::{NotWritten, RecordWriter};
-use throughline::store::visitors::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
+use throughline::store::visitors::{Cursor, Sampled, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
 use tokio::time::{sleep, timeout};
 
 const WELL: u32 = 0;
@@ -67,6 +67,10 @@ impl VisitorStore for Switched {
 
     async fn sweep(&self, _: Option<VisitorId>, _: SweepBefore, _: usize) -> Result<Swept, StoreFault> {
         Ok(Swept { deleted: 0, next: None })
+    }
+
+    async fn sample(&self, _: Option<VisitorId>, _: usize) -> Result<Sampled, StoreFault> {
+        Ok(Sampled { records: Vec::new(), next: None })
     }
 
     async fn size(&self) -> Result<StoreSize, StoreFault> {

@@ -91,13 +91,16 @@ pub(crate) struct Places<'a> {
     pub(crate) port: u16,
     /// A port for what a proxy itself needs.
     pub(crate) spare: u16,
+    /// Whether the proxy waits longer for the satellite than its example says: a busy machine is not what is tested then.
+    pub(crate) is_patient: bool,
     /// Lines that a site of its own adds for its pages.
     pub(crate) own_lines: &'a str,
 }
 
 /// nginx with `examples/nginx`, as any user runs it.
 pub(crate) fn nginx(folder: &Path, places: Places<'_>) -> Result<Running, String> {
-    let Places { satellite, app, host, port, spare, own_lines } = places;
+    let Places { satellite, app, host, port, spare, is_patient, own_lines } = places;
+    let [connect, read] = if is_patient { ["10s", "10s"] } else { ["100ms", "1s"] };
     let site = changed(
         "nginx/throughline.conf",
         &[
@@ -106,6 +109,8 @@ pub(crate) fn nginx(folder: &Path, places: Places<'_>) -> Result<Running, String
             ("127.0.0.1:9000", &format!("127.0.0.1:{app}")),
             ("listen 80;", &format!("listen 127.0.0.1:{port};")),
             ("shop.example", host),
+            ("proxy_connect_timeout 100ms;", &format!("proxy_connect_timeout {connect};")),
+            ("proxy_read_timeout 1s;", &format!("proxy_read_timeout {read};")),
             ("location / {", &format!("location / {{ {own_lines}")),
         ],
     );
@@ -125,12 +130,15 @@ pub(crate) fn nginx(folder: &Path, places: Places<'_>) -> Result<Running, String
 
 /// Caddy with `examples/caddy`.
 pub(crate) fn caddy(folder: &Path, places: Places<'_>) -> Result<Running, String> {
-    let Places { satellite, app, host, port, .. } = places;
+    let Places { satellite, app, host, port, is_patient, .. } = places;
+    let [connect, read] = if is_patient { ["10s", "10s"] } else { ["100ms", "1s"] };
     let site = changed(
         "caddy/Caddyfile",
         &[
             ("127.0.0.1:8400", &format!("127.0.0.1:{satellite}")),
             ("127.0.0.1:9000", &format!("127.0.0.1:{app}")),
+            ("dial_timeout 100ms", &format!("dial_timeout {connect}")),
+            ("response_header_timeout 1s", &format!("response_header_timeout {read}")),
             (
                 "\nshop.example {",
                 &format!("\n{{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}}\nhttp://{host}:{port} {{"),

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::asking::NAVIGATION;
 use crate::running::{App, Places, Running, caddy, nginx, signal};
 use crate::support::files::{Folder, Part, Setup};
 use crate::support::process::{Process, free_port, is_healthy, knows, wait_until};
@@ -49,12 +50,24 @@ impl World {
         world
     }
 
+    /// The same, with the proxies' own patience, for the test of that.
+    pub(crate) fn start_impatient(behind: Behind) -> Self {
+        let mut world = Self::proxies(behind, "", false);
+        world.start_broker();
+        world.start_satellite();
+        world
+    }
+
     /// Starts the proxies and the applications. Behind the proxies there is no satellite yet.
     pub(crate) fn start_proxies(behind: Behind, nginx_lines: &str) -> Self {
+        Self::proxies(behind, nginx_lines, true)
+    }
+
+    fn proxies(behind: Behind, nginx_lines: &str, is_patient: bool) -> Self {
         // Another program may take a port in between; then try again with others.
         let mut attempt = 1;
         loop {
-            match Self::try_start(behind, nginx_lines) {
+            match Self::try_start(behind, nginx_lines, is_patient) {
                 Ok(world) => return world,
                 Err(problem) => assert!(attempt < 3, "{problem}"),
             }
@@ -62,7 +75,7 @@ impl World {
         }
     }
 
-    fn try_start(behind: Behind, nginx_lines: &str) -> Result<Self, String> {
+    fn try_start(behind: Behind, nginx_lines: &str, is_patient: bool) -> Result<Self, String> {
         let setup = Setup { listen_lines: "trusted_proxies = [\"127.0.0.1\"]", ..Setup::default() };
         let folder = Folder::new(setup);
         let [broker_port, satellite_port, nginx_port, caddy_port] = std::array::from_fn(|_| free_port());
@@ -73,6 +86,7 @@ impl World {
             host: "shop.localhost",
             port: nginx_port,
             spare: free_port(),
+            is_patient,
             own_lines: &nginx_lines.replace("{}", &folder.path().display().to_string()),
         };
         fs::write(folder.path().join("passwords"), "operator:{PLAIN}open\n").map_err(|error| error.to_string())?;
@@ -126,6 +140,14 @@ impl World {
         wait_until("the satellites see the broker", || satellite.has_ended(), hops).unwrap_or_else(|problem| panic!("{problem}"));
         let (shop_port, learn_origin) = (port_of(&self.shop), self.learn.clone());
         wait_until("the sites know each other", || false, || knows(shop_port, "shop.localhost", &learn_origin))
+            .unwrap_or_else(|problem| panic!("{problem}"));
+        // Each question is another person's: of clients that look alike, one leaves at a time (S16).
+        let mut person = 0;
+        let mut hops = |site: &str| {
+            person += 1;
+            ask(site, "GET", "/p", &format!("{NAVIGATION}Accept-Language: x-waiting-{person}\r\n"), b"").status == 302
+        };
+        wait_until("visitors hop", || false, || hops(&self.shop) && hops(&self.learn))
             .unwrap_or_else(|problem| panic!("{problem}"));
     }
 

@@ -313,7 +313,7 @@ fn s13_without_a_broker_the_page_gets_a_provisional_id() {
 }
 
 #[test]
-fn x4_the_first_touch_is_the_page_outside_that_the_script_saw() {
+fn the_first_touch_is_the_page_outside_that_the_script_saw() {
     let company = company("implied");
     let page = format!("{PAGES}/p");
     for (told, kept) in [

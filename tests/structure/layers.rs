@@ -5,8 +5,18 @@ use std::collections::BTreeSet;
 use crate::source::{File, files_below};
 
 /// The layers, lowest first. Those in one line are peers.
-const LAYERS: [&[&str]; 9] =
-    [&["base"], &["token"], &["domain"], &["store"], &["http"], &["broker", "satellite"], &["config"], &["app"], &["cli"]];
+const LAYERS: [&[&str]; 10] = [
+    &["base"],
+    &["token"],
+    &["domain"],
+    &["store"],
+    &["http"],
+    &["broker", "satellite"],
+    &["admin"],
+    &["config"],
+    &["app"],
+    &["cli"],
+];
 
 /// A layer that may use less than its place allows: reading a configuration needs no server.
 const NARROWER: [(&str, &[&str]); 1] = [("config", &["base", "token", "domain"])];

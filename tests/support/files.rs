@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) log: &'static str,
     /// Lines of `[listen]`.
     pub(crate) listen_lines: &'static str,
+    /// How its lines are written.
+    pub(crate) log_format: &'static str,
     /// Lines at the end of the file: tables such as `[limits]`.
     pub(crate) tables: String,
     /// The same, for a process with the broker alone.
@@ -58,6 +60,7 @@ impl Default for Setup {
             whoami: false,
             log: "info",
             listen_lines: "",
+            log_format: "human",
             tables: String::new(),
             broker_tables: String::new(),
             env: &[],
@@ -163,11 +166,12 @@ impl Folder {
 
     /// Writes the configuration of a process that serves `part` on `port`. `origins` are in the order of [`SITES`].
     pub(crate) fn configure(&self, part: Part, port: u16, origins: &[String; 3]) -> PathBuf {
-        let Setup { consent, whoami, log, tables, broker_tables, listen_lines, limit_lines, site_lines, workers, .. } =
+        let Setup { consent, whoami, log, log_format, tables, broker_tables, listen_lines, limit_lines, site_lines, .. } =
             &self.setup;
-        let Setup { replay_entries, probe_interval_ms, probe_timeout_ms, revocation_interval_ms, .. } = &self.setup;
+        let Setup { workers, replay_entries, probe_interval_ms, probe_timeout_ms, revocation_interval_ms, .. } = &self.setup;
         let mut text = format!(
-            "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n{listen_lines}\n[log]\nlevel = \"{log}\"\n\
+            "profile = \"localhost\"\n[listen]\naddresses = [\"127.0.0.1:{port}\"]\n{listen_lines}\n\
+             [log]\nlevel = \"{log}\"\nformat = \"{log_format}\"\n\
              [limits]\nworkers = {workers}\nreplay_entries = {replay_entries}\n{limit_lines}\
              [outbound]\nprobe_interval_ms = {probe_interval_ms}\nprobe_timeout_ms = {probe_timeout_ms}\n\
              revocation_interval_ms = {revocation_interval_ms}\n"

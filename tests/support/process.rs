@@ -38,6 +38,11 @@ impl Process {
         Self::start(shell.arg(config), &[])
     }
 
+    /// Starts `throughline demo` on a port.
+    pub(crate) fn demo(port: u16) -> Self {
+        Self::start(Command::new(env!("CARGO_BIN_EXE_throughline")).args(["demo", "--port", &port.to_string()]), &[])
+    }
+
     fn start(command: &mut Command, env: &[(&str, &str)]) -> Self {
         let mut child = command
             .envs(env.iter().copied())

@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod demo;
+
 use throughline::base::clock::{Clock as _, SystemClock};
 use throughline::base::id::VisitorId;
 use throughline::base::random::{SystemRandom, random_bytes};

@@ -14,6 +14,11 @@ export interface Identity {
     source: Source;
     first_touch: FirstTouch | null;
     properties: Properties;
+    /**
+     * The first visit's campaign, on a page that was reached from another of the company's sites than the one of that visit, and whose own
+     * address names none: what a library that reads addresses would miss.
+     */
+    campaign?: Record<string, string> | undefined;
 }
 /** The answer of `/_throughline/me`, or what the page carries in its place. */
 export interface Me {
@@ -69,23 +74,20 @@ export interface Held {
     };
 }
 /** What an adapter may use. */
-export interface Context {
-    identity: Identity;
+export interface Context extends Identity {
     register(set: Properties): unknown;
     registerOnce(set: Properties): unknown;
 }
 /** How one library is given the ID. All members are optional: a library may need only some. */
 export interface Adapter {
     /** Before the library is made: its storage may be written. */
-    before?(context: Context): void;
+    before?(context: Context): unknown;
     /** The library is there and has sent nothing. What is returned takes its place. */
     start?(library: any, context: Context): unknown;
-    /** Around each call: `next` makes it. */
-    call?(call: Call, next: () => unknown, library: any, context: Context): unknown;
+    /** Before a call of that method, or of the library itself (``): its `args` may be changed. */
+    calls?: Record<string, (call: Call, context: Context, library: any) => void>;
     /** After a `reset`, which in most libraries makes a new ID. */
-    reset?(library: any, context: Context): void;
-    /** Which held calls go first: a lower number. Equal ones keep their order. */
-    rank?(call: Call): number;
+    reset?(library: any, context: Context): unknown;
 }
 export type EventName = 'ready' | 'consent' | 'properties' | 'alias' | 'error';
 export interface Throughline {

@@ -7,14 +7,15 @@ interface Amplitude {
 }
 
 export const amplitude: Adapter = {
-  call({ path, args, moment }, next, _, { identity }) {
-    const [method] = path
-    if (method === 'init') {
+  calls: {
+    // init(key, options) or init(key, user, options)
+    init({ args }, { visitor }) {
       const at = typeof args[1] === 'object' ? 1 : 2
-      args[at] = { ...(args[at] as object), deviceId: identity.visitor }
-    }
-    if (method === 'track') args[2] = { time: moment.at, ...(args[2] as object) }
-    return next()
+      args[at] = { ...(args[at] as object), deviceId: visitor }
+    },
+    track({ args, moment }) {
+      args[2] = { time: moment.at, ...(args[2] as object) }
+    },
   },
-  reset: (library: Amplitude, { identity }) => library.setDeviceId(identity.visitor),
+  reset: (library: Amplitude, { visitor }) => library.setDeviceId(visitor),
 }

@@ -6,6 +6,6 @@ interface Library {
   setAnonymousId(id: string): void
 }
 
-const set = (library: Library, { identity }: Context) => library.setAnonymousId(identity.visitor)
+const set = (library: Library, { visitor }: Context) => library.setAnonymousId(visitor)
 
 export const anonymousId: Adapter = { start: set, reset: set }

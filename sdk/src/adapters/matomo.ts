@@ -3,8 +3,7 @@
 import type { Adapter } from '../types.js'
 
 export const matomo: Adapter = {
-  start(commands: unknown[], { identity }) {
-    commands.push(['setVisitorId', identity.visitor.replaceAll('-', '').slice(0, 16)])
+  start(commands: unknown[], { visitor }) {
+    commands.push(['setVisitorId', visitor.replaceAll('-', '').slice(0, 16)])
   },
-  rank: ({ args: [command] }) => (`${command}`.startsWith('set') ? 0 : 1),
 }

@@ -16,7 +16,7 @@ const foreign = (properties: unknown): Properties =>
   Object.fromEntries(Object.entries(properties ?? {}).filter(([key]) => !isOwn(key)))
 
 /** Whoever logged in stays logged in (rule X2). */
-function seed(mixpanel: Mixpanel, { identity: { visitor } }: Context): void {
+function seed(mixpanel: Mixpanel, { visitor }: Context): void {
   const user = mixpanel.get_property('$user_id')
   mixpanel.register(user ? { $device_id: visitor } : { $device_id: visitor, distinct_id: `$device:${visitor}` })
 }
@@ -33,28 +33,25 @@ const SILENT = {
 }
 
 export const mixpanel: Adapter = {
-  call({ path, args, moment }, next, library: Mixpanel, context) {
-    const [method] = path
-    if (method === 'init') {
-      const [token, config] = args as [string, Properties | undefined]
+  calls: {
+    init({ args }, context, library: Mixpanel) {
       // A silent instance of the same token writes the storage as Mixpanel itself does: the place, the domain and the form.
-      const silent = library.init(token, { ...config, ...SILENT }, 'throughline')
-      if (silent) {
-        seed(silent, context)
-        silent.register_once(foreign(context.identity.properties))
-      }
-    }
-    if (method === 'track') {
-      args[1] = {
-        time: moment.at / 1000,
-        $current_url: moment.url,
-        current_page_title: moment.title,
-        ...(args[1] as object),
-      }
-    }
-    if (method === 'register') context.register(foreign(args[0]))
-    if (method === 'register_once') context.registerOnce(foreign(args[0]))
-    return next()
+      const silent = library.init(args[0] as string, { ...(args[1] as object), ...SILENT }, 'throughline')
+      if (!silent) return
+      seed(silent, context)
+      // On the site of the first visit, Mixpanel would have kept the campaign too.
+      silent.register_once(foreign({ ...context.campaign, ...context.properties }))
+    },
+    track({ args, moment }) {
+      const page = { $current_url: moment.url, current_page_title: moment.title }
+      args[1] = { time: moment.at / 1000, ...page, ...(args[1] as object) }
+    },
+    register({ args }, context) {
+      context.register(foreign(args[0]))
+    },
+    register_once({ args }, context) {
+      context.registerOnce(foreign(args[0]))
+    },
   },
   reset: seed,
 }

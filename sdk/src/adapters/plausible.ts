@@ -7,17 +7,16 @@ interface Request {
 }
 
 export const plausible: Adapter = {
-  call({ path, args }, next, _, { identity }) {
-    if (path[0] === 'init') {
+  calls: {
+    init({ args }, { visitor }) {
       const config = args[0] as { transformRequest?: (request: Request) => Request | null }
       args[0] = {
         ...config,
         transformRequest(request: Request) {
-          request.p = { ...request.p, visitor: identity.visitor }
+          request.p = { ...request.p, visitor: visitor }
           return config.transformRequest ? config.transformRequest(request) : request
         },
       }
-    }
-    return next()
+    },
   },
 }

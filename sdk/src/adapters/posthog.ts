@@ -1,5 +1,6 @@
 // PostHog. It takes the ID at its start, unless somebody is logged in (rule X2).
 
+import { kept } from '../storage.js'
 import type { Adapter } from '../types.js'
 
 interface PostHog {
@@ -7,23 +8,19 @@ interface PostHog {
 }
 
 /** PostHog's own memory of this token says so. */
-function isIdentified(token: unknown): boolean {
-  try {
-    return JSON.parse(localStorage[`ph_${token}_posthog`]).$user_state === 'identified'
-  } catch {
-    return false
-  }
-}
+const isIdentified = (token: unknown) => /"\$user_state":"identified"/.test(`${kept(`ph_${token}_posthog`)}`)
 
 export const posthog: Adapter = {
-  call({ path, args, moment }, next, _, { identity }) {
-    const [method] = path
-    if (method === 'init' && !isIdentified(args[0]))
-      args[1] = { ...(args[1] as object), bootstrap: { distinctID: identity.visitor, isIdentifiedID: false } }
-    if (method === 'capture') args[2] = { timestamp: new Date(moment.at), ...(args[2] as object) }
-    return next()
+  calls: {
+    init({ args }, { visitor }) {
+      if (isIdentified(args[0])) return
+      args[1] = { ...(args[1] as object), bootstrap: { distinctID: visitor, isIdentifiedID: false } }
+    },
+    capture({ args, moment }) {
+      args[2] = { timestamp: new Date(moment.at), ...(args[2] as object) }
+    },
   },
-  reset(library: PostHog, { identity: { visitor } }) {
+  reset(library: PostHog, { visitor }) {
     library.register({ distinct_id: visitor, $device_id: visitor })
   },
 }

@@ -1,7 +1,8 @@
 // Segment's analytics.js. The ID is set before the first call, and a plugin of its own kind puts it on each event: so neither
 // reset(), nor another user, nor an address can change it (rule X5).
 
-import type { Adapter, Identity, Moment } from '../types.js'
+import { anonymousId } from './anonymous_id.js'
+import type { Adapter, Call, Context, Identity, Properties } from '../types.js'
 
 interface Event {
   updateEvent(path: string, value: unknown): unknown
@@ -15,7 +16,9 @@ interface Segment {
 /** The plugin, for pages that make the library themselves: `AnalyticsBrowser.load({ writeKey, plugins: [plugin(ready())] })`. */
 export function segmentPlugin(ready: Promise<Identity>) {
   let visitor: string
+  let library: Segment
   const stamp = (event: Event) => {
+    library.setAnonymousId(visitor)
     event.updateEvent('anonymousId', visitor)
     return event
   }
@@ -25,7 +28,8 @@ export function segmentPlugin(ready: Promise<Identity>) {
     version: '1',
     isLoaded: () => true,
     // What it returns holds every event.
-    load: async (_: unknown, library: Segment) => {
+    load: async (_: unknown, loaded: Segment) => {
+      library = loaded
       visitor = (await ready).visitor
       library.setAnonymousId(visitor)
     },
@@ -38,33 +42,33 @@ export function segmentPlugin(ready: Promise<Identity>) {
   }
 }
 
-/** Segment takes the name or the names first, then the properties, then the options; each may be left out. */
-function withMoment(args: unknown[], { at, url, title }: Moment): unknown[] {
-  const names = args.filter((arg) => typeof arg === 'string')
-  const [properties = {}, options = {}] = args.filter((arg) => arg && typeof arg === 'object') as Record<string, unknown>[]
+/** As Segment itself names what it finds in an address. */
+const named = (campaign: object) =>
+  Object.fromEntries(Object.entries(campaign).map(([key, value]) => [key.replace('utm_campaign', 'name').replace('utm_', ''), value]))
+
+/** When and where a call was made. Segment takes the names first, then the properties, then the options; each may be left out. */
+function stampMoment(call: Call, { campaign }: Context): void {
+  const { at, url, title } = call.moment
+  const names = call.args.filter((arg) => typeof arg === 'string')
+  const [properties = {}, options = {}] = call.args.filter((arg) => arg && typeof arg === 'object') as Properties[]
   const { pathname: path, search } = new URL(url)
-  const page = { url, title, referrer: document.referrer, path, search }
-  const context = { page, ...(options.context as object) }
-  return [
+  const page = { url, title, path, search }
+  const context = { page, ...(campaign && { campaign: named(campaign) }), ...(options.context as object) }
+  call.args = [
     ...names,
     properties,
     { timestamp: new Date(at), ...options, context },
-    ...args.filter((arg) => typeof arg === 'function'),
+    ...call.args.filter((arg) => typeof arg === 'function'),
   ]
 }
 
 export const segment: Adapter = {
   // Awaited, it is the library itself and its first event.
-  async start(made: Segment | [Segment], { identity }) {
-    const library = Array.isArray(made) ? made[0] : made
-    library.setAnonymousId(identity.visitor)
-    await library.register(segmentPlugin(Promise.resolve(identity)))
+  async start(made: Segment | [Segment], context) {
+    const library = (made as [Segment])[0] ?? made
+    await library.register(segmentPlugin(Promise.resolve(context)))
     return library
   },
-  call(call, next, library: Segment, { identity }) {
-    if (/^(track|page|identify|screen)$/.test(call.path.join())) call.args = withMoment(call.args, call.moment)
-    const result = next()
-    library.setAnonymousId(identity.visitor)
-    return result
-  },
+  calls: { track: stampMoment, page: stampMoment, identify: stampMoment, screen: stampMoment },
+  reset: anonymousId.reset!,
 }

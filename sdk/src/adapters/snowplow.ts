@@ -7,11 +7,10 @@ interface Payload {
 }
 
 export const snowplow: Adapter = {
-  call({ path, args }, next, _, { identity }) {
-    if (path[0] === 'newTracker') {
+  calls: {
+    newTracker({ args }, { visitor }) {
       const { plugins = [], ...rest } = Object(args[2])
-      args[2] = { ...rest, plugins: [...plugins, { beforeTrack: (event: Payload) => event.add('duid', identity.visitor) }] }
-    }
-    return next()
+      args[2] = { ...rest, plugins: [...plugins, { beforeTrack: (event: Payload) => event.add('duid', visitor) }] }
+    },
   },
 }

@@ -41,6 +41,8 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
   const text = readFileSync(file, 'utf8')
     .replace(`127.0.0.1:${port}`, `127.0.0.1:${behind}`)
     .replaceAll(/^consent = /gm, 'files = "pages"\nconsent = ')
+    // Another company beside this one has its operators, too.
+    .replace(/^\[admin\]\n[^[]*/m, '')
   const pages = join(folder, 'pages')
   mkdirSync(join(pages, 'vendor'), { recursive: true })
   writeFileSync(file, text)
@@ -75,7 +77,7 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
       return
     }
     const fault = faults[pathname]
-    requests.own?.(asked.method, pathname)
+    requests.own?.(asked.method, pathname, asked)
     if (fault === 'hang') return
     if (fault) return answer.writeHead(fault).end()
     const onward = request(

@@ -6,7 +6,7 @@ const SOURCES = {
   segment: `export { AnalyticsBrowser as segment } from '@segment/analytics-next'`,
   mixpanel: `export { default as mixpanel } from 'mixpanel-browser'`,
   posthog: `export { default as posthog } from 'posthog-js'`,
-  amplitude: `import * as amplitude from '@amplitude/analytics-browser'; export { amplitude }`,
+  amplitude: `import * as amplitude from '@amplitude/analytics-browser/lib/scripts/amplitude-min.umd.js'; export { amplitude }`,
   rudder: `export { RudderAnalytics as rudder } from '@rudderstack/analytics-js/bundled'`,
   snowplow: `import * as snowplow from '@snowplow/browser-tracker'; export { snowplow }`,
   jitsu: `export { jitsuAnalytics as jitsu } from '@jitsu/js'`,

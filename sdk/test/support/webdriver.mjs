@@ -90,8 +90,16 @@ export async function browser(engine = 'chromium') {
       url: () => command_('GET', `${session}/url`),
       perform: (actions) => command_('POST', `${session}/actions`, { actions }),
       back: () => command_('POST', `${session}/back`),
+      /** Forgets the cookies of the site it is on. */
+      forgetCookies: () => command_('DELETE', `${session}/cookie`),
+      tabs: () => command_('GET', `${session}/window/handles`),
+      newTab: () => command_('POST', `${session}/window/new`, { type: 'tab' }),
+      toTab: (handle) => command_('POST', `${session}/window`, { handle }),
+      closeTab: () => command_('DELETE', `${session}/window`),
       /** Chromium's own log of the page: what the console says, and what a policy refused. */
       log: () => command_('POST', `${session}/se/log`, { type: 'browser' }),
+      /** A command of Chromium's own protocol. */
+      devtools: (cmd, params) => command_('POST', `${session}/goog/cdp/execute`, { cmd, params }),
       /** Clicks the link as a script does, and waits for the next page. */
       async follow(selector) {
         await run(`document.querySelector(${JSON.stringify(selector)}).click()`)

@@ -12,6 +12,8 @@ use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::path;
 use crate::http::visitor::Visitor;
 
+use super::collector::{COLLECT, Collector, RECEIVED, Run};
+use super::scripts::{self, SNIPPET};
 use super::trail::{Footprint, Trail};
 
 /// The hosts of the demo.
@@ -34,12 +36,16 @@ impl Cast {
         })
     }
 
-    /// The page of `name` that links lead to, from `from`.
-    fn target(&self, name: &str, from: &str) -> String {
+    /// The page of `name` that links lead to, from `from`; as a control, if that page is one.
+    fn target(&self, name: &str, from: &str, run: Run) -> String {
+        let control = match run {
+            Run::With => "",
+            Run::Without => "&control",
+        };
         match name {
-            "shop" => format!("{}/products?x=1&y=a%20b#reviews", self.shop),
-            "learn" => format!("{}/lessons?from={from}#intro", self.learn),
-            _ => format!("{}/story?from={from}#top", self.brand),
+            "shop" => format!("{}/products?x=1&y=a%20b{control}#reviews", self.shop),
+            "learn" => format!("{}/lessons?from={from}{control}#intro", self.learn),
+            _ => format!("{}/story?from={from}{control}#top", self.brand),
         }
     }
 }
@@ -48,8 +54,21 @@ impl Cast {
 pub(super) struct Stage {
     pub(super) cast: Cast,
     pub(super) trail: Arc<Trail>,
+    pub(super) collector: Collector,
     pub(super) node: Arc<Node>,
     pub(super) consent: ConsentPolicy,
+}
+
+impl Stage {
+    /// Which of the company's sites a request is for.
+    pub(super) fn site_name(&self, request: &HttpRequest) -> Option<String> {
+        let served = self.node.site(request.head())?;
+        Some(short_name(&served.site.origin).to_owned())
+    }
+}
+
+fn short_name(origin: &Origin) -> &str {
+    origin.host().trim_end_matches(".localhost")
 }
 
 struct Link {
@@ -81,18 +100,26 @@ struct Company<'a> {
     total: String,
     links: Vec<Link>,
     news: &'a str,
+    run: Run,
+    may_run: bool,
+    snippet: &'static str,
     me_path: &'static str,
     consent_path: &'static str,
     forget_path: &'static str,
+    analytics_script: &'static str,
+    page_script: &'static str,
+    libraries: &'static str,
+    collect: &'static str,
+    received: &'static str,
 }
 
 const ALL: [&str; 3] = ["shop", "learn", "brand"];
 
-fn links(cast: &Cast, from: &str) -> Vec<Link> {
+fn links(cast: &Cast, from: &str, run: Run) -> Vec<Link> {
     let others = ALL.into_iter().filter(|name| *name != from);
     others
         .map(|name| {
-            let plain = cast.target(name, from);
+            let plain = cast.target(name, from, run);
             let encoded: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
             Link {
                 id: name,
@@ -112,17 +139,18 @@ fn links(cast: &Cast, from: &str) -> Vec<Link> {
 pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Data<Stage>) -> HttpResponse {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if host == stage.cast.news.authority() {
-        return html(&News { links: links(&stage.cast, "news") });
+        return html(&News { links: links(&stage.cast, "news", Run::With) }, None);
     }
     let Some(served) = stage.node.site(request.head()) else { return HttpResponse::MisdirectedRequest().finish() };
     if served.site.skip.matches(request.path()) {
         return HttpResponse::NotFound().body("There is no such page in the demo.");
     }
     let origin = &served.site.origin;
-    let name = origin.host().trim_end_matches(".localhost");
+    let name = short_name(origin);
+    let run = if request.query_string().split('&').any(|one| one == "control") { Run::Without } else { Run::With };
     let way = stage.trail.way();
     let referrer = request.headers().get(header::REFERER).and_then(|value| value.to_str().ok()).unwrap_or("none");
-    html(&Company {
+    let page = Company {
         name,
         host: origin.host(),
         role: if name == "brand" {
@@ -138,17 +166,34 @@ pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Dat
         referrer,
         total: way.last().map(|step| step.after.clone()).unwrap_or_default(),
         way,
-        links: links(&stage.cast, name),
+        links: links(&stage.cast, name, run),
         news: stage.cast.news.as_str(),
+        run,
+        // The SDK asks for itself. Libraries alone know nothing of consent, so their page must.
+        may_run: run == Run::With || visitor.consent() == "granted",
+        snippet: SNIPPET,
         me_path: path::ME,
         consent_path: path::CONSENT,
         forget_path: path::FORGET,
-    })
+        analytics_script: scripts::ANALYTICS,
+        page_script: scripts::PAGE,
+        libraries: scripts::LIBRARIES,
+        collect: COLLECT,
+        received: RECEIVED,
+    };
+    html(&page, Some(scripts::policy(&stage.cast.brand)))
 }
 
-fn html(page: &impl Template) -> HttpResponse {
+fn html(page: &impl Template, policy: Option<String>) -> HttpResponse {
     match page.render() {
-        Ok(text) => HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8")).body(text),
+        Ok(text) => {
+            let mut answer = HttpResponse::Ok();
+            answer.insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"));
+            if let Some(policy) = policy {
+                answer.insert_header((header::CONTENT_SECURITY_POLICY, policy));
+            }
+            answer.body(text)
+        }
         Err(error) => {
             tracing::error!(%error, "a page of the demo cannot be rendered");
             HttpResponse::InternalServerError().finish()
@@ -191,9 +236,17 @@ mod tests {
             total: HOSTILE.into(),
             links: hostile_links(),
             news: HOSTILE,
+            run: Run::With,
+            may_run: true,
+            snippet: "",
             me_path: HOSTILE,
             consent_path: HOSTILE,
             forget_path: HOSTILE,
+            analytics_script: HOSTILE,
+            page_script: HOSTILE,
+            libraries: HOSTILE,
+            collect: HOSTILE,
+            received: HOSTILE,
         });
     }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
-use crate::domain::record::{Held, Outcome, Write};
+use crate::domain::record::{Held, Outcome, Record, Write};
 
 /// Where revocations are counted from: each has a number above those that were committed before it.
 pub type Cursor = u64;
@@ -47,6 +47,10 @@ pub trait VisitorStore: Send + Sync {
     /// `unseen_since` or that are revoked. With the last slice, revocations from before `revoked_before` go as well.
     async fn sweep(&self, from: Option<VisitorId>, before: SweepBefore, slice: usize) -> Result<Swept, StoreFault>;
 
+    /// Reads the first `limit` records after `from`, in the order of their IDs; those that are revoked or that this version
+    /// cannot read are passed over. IDs are random, so as many as one likes from the beginning are a fair sample of all.
+    async fn sample(&self, from: Option<VisitorId>, limit: usize) -> Result<Sampled, StoreFault>;
+
     /// How many records there are, and how many octets the store takes. For operators: a large store may estimate.
     async fn size(&self) -> Result<StoreSize, StoreFault>;
 }
@@ -67,6 +71,42 @@ pub struct Swept {
     pub deleted: u64,
     /// Where the next slice begins; `None` after the last.
     pub next: Option<VisitorId>,
+}
+
+/// A slice of all records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampled {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Where the next slice begins; `None` after the last.
+    pub next: Option<VisitorId>,
+}
+
+/// Gathers a slice, row by row.
+struct Slice {
+    limit: usize,
+    rows: usize,
+    last: Option<VisitorId>,
+    records: Vec<Record>,
+}
+
+impl Slice {
+    const fn of(limit: usize) -> Self {
+        Self { limit, rows: 0, last: None, records: Vec::new() }
+    }
+
+    fn take(&mut self, visitor: VisitorId, record: &str, is_revoked: bool) {
+        self.rows += 1;
+        self.last = Some(visitor);
+        if !is_revoked && let Held::Record(record) = Held::read(record) {
+            self.records.push(*record);
+        }
+    }
+
+    /// Fewer rows than asked for are the last.
+    fn sampled(self) -> Sampled {
+        Sampled { records: self.records, next: self.last.filter(|_| self.rows >= self.limit) }
+    }
 }
 
 /// How much a store holds.

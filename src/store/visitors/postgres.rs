@@ -19,7 +19,7 @@ use crate::domain::record::{Held, Outcome, Write};
 
 use self::commit::commit;
 use self::link::{Link, fault};
-use super::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
+use super::{Cursor, Sampled, Slice, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
 
 /// Up to so many records are counted; of more, the number is what PostgreSQL last estimated.
 const COUNTED_MAX: i64 = 10_000;
@@ -42,6 +42,10 @@ const SWEEP: &str = "
 /// So many at a time, so that it ends in time; the next sweep goes on.
 const FORGET_REVOCATIONS: &str = "
     DELETE FROM revocation WHERE number IN (SELECT number FROM revocation WHERE at < $1 ORDER BY at LIMIT 100000)";
+
+const SAMPLE: &str = "
+    SELECT id, record::text, EXISTS (SELECT FROM revocation WHERE revocation.id = visitor.id)
+    FROM visitor WHERE id > $1 ORDER BY id LIMIT $2";
 
 const SIZE: &str = "
     SELECT (SELECT count(*) FROM (SELECT FROM visitor LIMIT $1::bigint + 1) AS counted),
@@ -96,6 +100,21 @@ impl VisitorStore for PostgresStore {
             .call(move |client| Box::pin(async move { sweep(client, from, before, limit).await.map_err(|error| fault(&error)) }));
         let (deleted, last) = swept.await?;
         Ok(Swept { deleted, next: last.map(visitor_id).transpose()? })
+    }
+
+    async fn sample(&self, from: Option<VisitorId>, limit: usize) -> Result<Sampled, StoreFault> {
+        let (from, most) = (from.map_or(Uuid::nil(), uuid), i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = self.0.call(move |client| {
+            Box::pin(async move {
+                let ask = async { client.query(&client.prepare_cached(SAMPLE).await?, &[&from, &most]).await };
+                ask.await.map_err(|error| fault(&error))
+            })
+        });
+        let mut slice = Slice::of(limit);
+        for row in rows.await? {
+            slice.take(visitor_id(row.get(0))?, row.get(1), row.get(2));
+        }
+        Ok(slice.sampled())
     }
 
     async fn size(&self) -> Result<StoreSize, StoreFault> {

@@ -23,7 +23,7 @@ use crate::domain::record::{Change, Held, Outcome, Write};
 use crate::domain::record_batch::{Loaded, plan, touched};
 
 use super::migrations::{SQLITE, missing};
-use super::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
+use super::{Cursor, Sampled, Slice, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
 
 /// How long a connection waits for another process's lock.
 const LOCK_TIME_MAX: Duration = Duration::from_secs(2);
@@ -97,6 +97,10 @@ impl VisitorStore for SqliteStore {
 
     async fn sweep(&self, from: Option<VisitorId>, before: SweepBefore, slice: usize) -> Result<Swept, StoreFault> {
         self.writer.run(move |connection| sweep(connection, from, before, slice)).await
+    }
+
+    async fn sample(&self, from: Option<VisitorId>, limit: usize) -> Result<Sampled, StoreFault> {
+        self.reader.run(move |connection| sample(connection, from, limit)).await
     }
 
     async fn size(&self) -> Result<StoreSize, StoreFault> {
@@ -186,6 +190,19 @@ fn sweep(connection: &mut Connection, from: Option<VisitorId>, before: SweepBefo
         .execute(params![from, last, signed(before.seen.0)])?;
     transaction.commit()?;
     Ok(Swept { deleted: deleted as u64, next: Some(read_id(last)?) })
+}
+
+fn sample(connection: &Connection, from: Option<VisitorId>, limit: usize) -> Result<Sampled, StoreFault> {
+    let from = from.map_or_else(Vec::new, |visitor| visitor.as_bytes().to_vec());
+    let query = "SELECT id, record, EXISTS (SELECT 1 FROM revocation WHERE revocation.id = visitor.id)
+                 FROM visitor WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query(params![from, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut slice = Slice::of(limit);
+    while let Some(row) = rows.next()? {
+        slice.take(read_id(row.get(0)?)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?, row.get(2)?);
+    }
+    Ok(slice.sampled())
 }
 
 /// Moves what was written from the log into the database, beside the writer, until the store is dropped.

@@ -143,6 +143,24 @@ async fn s12_without_a_memory_there_is_no_hop(engine: Engine) {
 }
 in_engines!(s12_without_a_memory_there_is_no_hop: chromium, firefox, webkit);
 
+async fn s2_s4_nothing_begins_in_a_frame_or_before_a_person_looks(engine: Engine) {
+    let shop = StaticShop::start("implied").await;
+    visit(engine, Options::default(), &shop, async |browser| {
+        let places = shop.places;
+        browser.open(&places.shop("/prerendered")).await;
+        browser.until("an answer", ANSWERED).await;
+        browser.open(&places.shop("/forbidden")).await;
+        browser.script("document.body.append(Object.assign(document.createElement('iframe'), { src: '/framed' }))").await;
+        browser.until("an answer in the frame", &ANSWERED.replace("window", "window.frames[0]")).await;
+        assert_eq!((shop.asked_for("/prerendered"), shop.asked_for("/framed")), (1, 1));
+        // Nothing else kept it from a hop.
+        browser.open(&places.shop("/looked-at")).await;
+        known(browser, "broker").await;
+    })
+    .await;
+}
+in_engines!(s2_s4_nothing_begins_in_a_frame_or_before_a_person_looks: chromium, firefox, webkit);
+
 async fn c1_nothing_before_a_yes_and_nothing_after_a_no(engine: Engine) {
     let shop = StaticShop::start("required").await;
     visit(engine, Options::default(), &shop, async |browser| {
@@ -169,6 +187,10 @@ async fn c1_nothing_before_a_yes_and_nothing_after_a_no(engine: Engine) {
         .await;
         assert_eq!(me(browser, places).await["visitor"], visitor.as_str());
 
+        // Whoever calls it JSON asks first whether it may.
+        let again = "{ method: 'POST', credentials: 'include', headers: { 'Content-Type': 'application/json' }, body: '{\"choice\":\"granted\"}' }";
+        let url = places.satellite("/_throughline/consent");
+        assert_eq!(browser.promise(&format!("fetch('{url}', {again}).then(r => r.status)")).await, 200);
         assert_eq!(browser.promise("throughline.forget()").await, "denied");
         let after = me(browser, places).await;
         assert_eq!((&after["visitor"], &after["consent"]), (&Value::Null, &"denied".into()), "{after}");

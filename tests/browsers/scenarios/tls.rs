@@ -3,12 +3,12 @@
 use crate::support::browser::Browser;
 use crate::support::capabilities::Options;
 use crate::support::driver::Engine;
-use crate::support::real_names::{BRAND, LEARN, RealNames, SHOP};
+use crate::support::real_names::{BRAND, LEARN, RealNames, SHOP, STATIC, STATIC_SATELLITE};
 use crate::support::visit::visit;
 use crate::support::wait::eventually;
 
 fn real_names(server: &RealNames) -> Options {
-    Options { real_names_at: Some(server.port), ..Options::default() }
+    Options { real_names_at: Some(server.port), static_pages_at: Some(server.static_port), ..Options::default() }
 }
 
 /// The visitor ID at `origin`, after at most a few reloads: the first probe of the broker may still
@@ -46,3 +46,23 @@ async fn r1_one_id_in_host_cookies_over_tls(engine: Engine) {
     .await;
 }
 in_engines!(r1_one_id_in_host_cookies_over_tls: chromium);
+
+async fn r1_a_static_site_has_a_secure_cookie_for_the_whole_site(engine: Engine) {
+    let server = RealNames::start().await;
+    visit(engine, real_names(&server), &server, async |browser| {
+        let visitor = visitor_at(browser, SHOP).await;
+        browser.open(&format!("{STATIC}/?x=1#f")).await;
+        browser.until("an ID from the broker", "window.throughline?.identity?.()?.source === 'broker'").await;
+        assert_eq!(browser.text("throughline.identity().visitor").await, visitor);
+        browser.arrive(&format!("{STATIC}/?x=1#f")).await;
+        let cookies = browser.cookies().await;
+        let [cookie] = &cookies[..] else { panic!("one cookie on the page's host: {cookies:?}") };
+        // `__Secure-` alone would let it be the page's host's own; the satellite set it for the domain.
+        assert_eq!((cookie.name(), cookie.domain()), ("__Secure-throughline", Some("static.example")));
+        assert_eq!((cookie.secure(), cookie.http_only(), cookie.path()), (Some(true), Some(true), Some("/")));
+        let at_satellite = browser.cookies_at(&[&format!("{STATIC_SATELLITE}/")]).await;
+        assert_eq!(at_satellite, ["__Secure-throughline"], "the hop cookie is gone");
+    })
+    .await;
+}
+in_engines!(r1_a_static_site_has_a_secure_cookie_for_the_whole_site: chromium);

@@ -22,6 +22,8 @@ pub(crate) struct Options {
     /// `*.example` resolves to this port of the loopback address, and any certificate is accepted
     /// (Chromium only).
     pub(crate) real_names_at: Option<u16>,
+    /// The static pages among them are at this port.
+    pub(crate) static_pages_at: Option<u16>,
 }
 
 /// The capabilities to open a session with.
@@ -53,7 +55,8 @@ fn chromium(options: Options, home: &Path) -> Value {
     .to_vec();
     args.push(format!("--user-data-dir={}", home.join("profile").display()));
     if let Some(port) = options.real_names_at {
-        args.push(format!("--host-resolver-rules=MAP *.example 127.0.0.1:{port}"));
+        let first = options.static_pages_at.map(|pages| format!("MAP www.static.example 127.0.0.1:{pages}, "));
+        args.push(format!("--host-resolver-rules={}MAP *.example 127.0.0.1:{port}", first.unwrap_or_default()));
     }
     if options.hasty_mitigations {
         // WebDriver's own command for it, `run_bounce_tracking_mitigations`, reaches DevTools, where
@@ -79,7 +82,7 @@ fn chromium(options: Options, home: &Path) -> Value {
     json!({
         "browserName": "chrome",
         "acceptInsecureCerts": options.real_names_at.is_some(),
-        "goog:loggingPrefs": { "performance": "ALL" },
+        "goog:loggingPrefs": { "performance": "ALL", "browser": "ALL" },
         "goog:chromeOptions": { "args": args, "prefs": prefs },
     })
 }

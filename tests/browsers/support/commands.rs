@@ -41,14 +41,23 @@ impl Browser {
 
     /// The addresses that all tabs have asked for since the last time, every redirect included.
     pub(crate) async fn requested(&self) -> Vec<String> {
-        let body = Some(json!({ "type": "performance" }));
-        let command = Extension { method: http::Method::POST, path: "se/log", body };
-        let log = must(self.client.issue_cmd(command).await, "reading the network log");
-        let entries = log.as_array().into_iter().flatten();
-        let events = entries.filter_map(|entry| entry["message"].as_str()?.parse::<Value>().ok());
+        let events = self.log("performance").await.into_iter().filter_map(|message| message.parse::<Value>().ok());
         events
             .filter(|event| event["message"]["method"] == "Network.requestWillBeSent")
             .filter_map(|event| Some(event["message"]["params"]["request"]["url"].as_str()?.into()))
             .collect()
+    }
+
+    /// What the browser itself had to complain about since the last time: what a policy forbade, what could not be loaded.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        self.log("browser").await
+    }
+
+    async fn log(&self, kind: &str) -> Vec<String> {
+        let body = Some(json!({ "type": kind }));
+        let command = Extension { method: http::Method::POST, path: "se/log", body };
+        let log = must(self.client.issue_cmd(command).await, "reading a log of the browser");
+        let entries = log.as_array().into_iter().flatten();
+        entries.filter_map(|entry| Some(entry["message"].as_str()?.to_owned())).collect()
     }
 }

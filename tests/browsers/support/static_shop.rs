@@ -220,7 +220,7 @@ fn answer(mut stream: TcpStream, places: Places, seen: &Mutex<Vec<String>>) {
         if path != "/favicon.ico" {
             held(seen).push(path.clone());
         }
-        shop_page(places, path.starts_with("/forbidden"))
+        shop_page(places, &path)
     } else {
         format!("<!doctype html><title>news</title><a id=to-shop href=\"{}\">shop</a>", places.shop("/p?x=1&&y=a%20b#frag"))
     };
@@ -229,12 +229,17 @@ fn answer(mut stream: TcpStream, places: Places, seen: &Mutex<Vec<String>>) {
 }
 
 /// As docs/adopting.md says; the script between the two stands for a library that reads the referrer.
-fn shop_page(places: Places, storage_is_forbidden: bool) -> String {
-    let forbid = "<script>Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('forbidden') } })</script>";
+fn shop_page(places: Places, path: &str) -> String {
+    let before = if path.starts_with("/forbidden") {
+        "<script>Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('forbidden') } })</script>"
+    } else if path.starts_with("/prerendered") {
+        "<script>Object.defineProperty(document, 'prerendering', { value: true })</script>"
+    } else {
+        ""
+    };
     format!(
-        "<!doctype html><title>shop</title>{}<script src=\"{}\"></script><script>window.seen = document.referrer</script>\
+        "<!doctype html><title>shop</title>{before}<script src=\"{}\"></script><script>window.seen = document.referrer</script>\
          <script src=\"{}\"></script><h1 id=visitor>A page of the shop</h1>",
-        if storage_is_forbidden { forbid } else { "" },
         places.satellite("/_throughline/hop.js"),
         places.satellite("/_throughline/sdk.js"),
     )

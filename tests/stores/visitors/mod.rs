@@ -4,6 +4,7 @@ mod contract;
 mod migrations;
 mod nodes;
 mod postgres_faults;
+mod sampling;
 mod sqlite_faults;
 mod sweeping;
 mod values;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use throughline::base::id::VisitorId;
 use throughline::domain::record::{Held, Outcome, Write};
 use throughline::store::record_writer::{NotWritten, RecordWriter};
-use throughline::store::visitors::{Cursor, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
+use throughline::store::visitors::{Cursor, Sampled, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
 
 use super::{A, id, seen};
 
@@ -46,6 +46,10 @@ impl VisitorStore for Picky {
 
     async fn sweep(&self, _: Option<VisitorId>, _: SweepBefore, _: usize) -> Result<Swept, StoreFault> {
         Ok(Swept { deleted: 0, next: None })
+    }
+
+    async fn sample(&self, _: Option<VisitorId>, _: usize) -> Result<Sampled, StoreFault> {
+        Ok(Sampled { records: Vec::new(), next: None })
     }
 
     async fn size(&self) -> Result<StoreSize, StoreFault> {

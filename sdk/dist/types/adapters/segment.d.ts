@@ -12,7 +12,7 @@ export declare function segmentPlugin(ready: Promise<Identity>): {
     type: string;
     version: string;
     isLoaded: () => boolean;
-    load: (_: unknown, library: Segment) => Promise<void>;
+    load: (_: unknown, loaded: Segment) => Promise<void>;
     track: (event: Event) => Event;
     page: (event: Event) => Event;
     identify: (event: Event) => Event;

@@ -1,0 +1,55 @@
+//! The health of the whole process, for supervisors and load balancers: 200 while it should be given visitors, else 503.
+//!
+//! A broker that cannot be reached, or a store that takes no writes, changes nothing here: pages are served all the same, and
+//! taking the process out of service would not (the first law).
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde::Serialize;
+
+use crate::domain::documents::Health;
+use crate::domain::site::Role;
+use crate::http::answer::json;
+
+use super::Watched;
+
+#[derive(Serialize)]
+struct Process<'a> {
+    /// `ok`, `unable` or `leaving`.
+    status: &'a str,
+    /// It answers, so it is alive.
+    live: bool,
+    ready: bool,
+    /// Sites without a key to sign with.
+    unable: Vec<String>,
+    /// The circuit to the broker; not told where no satellite is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<&'static str>,
+    /// Whether the store takes writes; only on a broker node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<&'static str>,
+}
+
+/// The answer to `/health`.
+#[must_use]
+pub fn health(process: &dyn Watched) -> HttpResponse {
+    let (now, sites) = (process.clock().now(), process.sites());
+    let unable = sites.iter().filter(|served| served.keys.load().signing_key(now).is_none());
+    let unable: Vec<_> = unable.map(|served| served.site.origin.to_string()).collect();
+    let status = match (process.is_leaving(), unable.is_empty()) {
+        (true, _) => "leaving",
+        (false, false) => Health::UNABLE,
+        (false, true) => Health::OK,
+    };
+    let ready = status == Health::OK;
+    let is_satellite = sites.iter().any(|served| served.site.role == Role::Secondary);
+    let body = Process {
+        status,
+        live: true,
+        ready,
+        unable,
+        broker: is_satellite.then(|| process.satellite().breaker.circuit().as_str()),
+        store: process.keeper().map(|keeper| if keeper.writer().state().is_down { "down" } else { Health::OK }),
+    };
+    json(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body, None)
+}
