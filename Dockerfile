@@ -9,6 +9,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY templates templates
 COPY sdk/dist sdk/dist
+COPY sdk/demo sdk/demo
 COPY docs/openapi.json docs/openapi.json
 # Cargo wants to see every target that Cargo.toml names.
 COPY benches benches

@@ -47,6 +47,10 @@ use super::tls::{Certificate, read_certificates, server_tls};
 /// A client that takes longer over its request's head is hung up on (rule A5).
 pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// A static page of so many octets goes out in one piece with its head: a process that is killed has sent all of it or nothing,
+/// and of nothing a proxy can ask another node.
+const WHOLE_PAGE_MAX: u64 = 32 * 1024;
+
 /// How long a start waits for the list of ended IDs, and a satellite's also for the broker's keys.
 const START_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -310,7 +314,8 @@ pub fn static_pages(node: &Arc<Node>, files: &[(String, PathBuf)], app: &mut web
         let is_host = guard::fn_guard(move |context| {
             node.site(context.head()).is_some_and(|served| served.site.origin.authority() == host)
         });
-        app.service(Files::new("/", folder).index_file("index.html").prefer_utf8(true).guard(is_host));
+        let files = Files::new("/", folder).index_file("index.html").prefer_utf8(true);
+        app.service(files.read_mode_threshold(WHOLE_PAGE_MAX).guard(is_host));
     }
     let node = Arc::clone(node);
     app.default_service(web::to(move |request: actix_web::HttpRequest| {

@@ -111,6 +111,15 @@ impl Fleet {
         self.log(node).matches(what).count()
     }
 
+    /// The lines of the satellites' logs that tell of a token that was brought: how many were taken, and those that were not.
+    pub(crate) fn arrivals(&self) -> (usize, Vec<String>) {
+        let log = ["satellite-1", "satellite-2"].map(|node| self.log(node)).concat();
+        let arrivals = log.lines().filter(|line| line.contains("step=\"arrival\""));
+        let is_taken = |line: &&str| ["bounce", "link"].iter().any(|code| line.contains(&format!("code=\"{code}\"")));
+        let (taken, refused): (Vec<_>, Vec<_>) = arrivals.partition(is_taken);
+        (taken.len(), refused.into_iter().map(String::from).collect())
+    }
+
     fn wait_until_whole(&mut self) {
         assert!(self.script.try_wait().is_ok_and(|ended| ended.is_none()), "the script has ended");
         for node in NODES {

@@ -44,7 +44,8 @@ fn health_asks_without_tls_behind_a_proxy_that_ends_it() {
     assert!(made.is_ok_and(|made| made.status.success()), "init");
     let config = folder.path().join("throughline.toml");
     let text = fs::read_to_string(&config).expect("a file");
-    fs::write(&config, text.replace("127.0.0.1:8400", &format!("0.0.0.0:{}", free_port()))).expect("a file");
+    let text = text.replace("127.0.0.1:8400", &format!("0.0.0.0:{}", free_port()));
+    fs::write(&config, text.replace("127.0.0.1:8401", &format!("127.0.0.1:{}", free_port()))).expect("a file");
     assert_says(&health(&config), 1, "is not well");
     let mut process = Process::serve(&config);
     let is_well = || health(&config).status.success();

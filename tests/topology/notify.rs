@@ -59,5 +59,6 @@ fn systemd_is_told_that_a_refused_reload_is_over() {
     process.signal("HUP");
     assert_eq!(next(&socket)[0], "RELOADING=1");
     assert_eq!(next(&socket), ["READY=1"]);
-    assert!(process.stderr().contains("everything stays as it was"), "{}", process.stderr());
+    wait_until("the log says so", || false, || process.stderr().contains("everything stays as it was"))
+        .unwrap_or_else(|problem| panic!("{problem}: {}", process.stderr()));
 }

@@ -79,7 +79,7 @@ fn k1_a_rotation_of_all_keys_under_load_refuses_no_token() {
     const RELOADED: &str = "the configuration was read again, and counts";
     let fleet = fleet();
     let old = signers(&fleet);
-    let visitors = Visitors::come_while(&fleet, |visitors| {
+    Visitors::notice_nothing_while(&fleet, |visitors| {
         until_all_said(&fleet, FILE_READ, [1, 1, 2, 2], || {
             for site in SITES {
                 let mut rotate = Command::new(env!("CARGO_BIN_EXE_throughline"));
@@ -101,5 +101,4 @@ fn k1_a_rotation_of_all_keys_under_load_refuses_no_token() {
         wait_for("the new keys sign on all nodes", || (0..4).all(|_| signers(&fleet) == new));
         visitors.wait_for_ids("IDs come with the new keys");
     });
-    assert_eq!(visitors.without_id(), Vec::<String>::new(), "everybody has an ID, so no token was refused");
 }

@@ -50,8 +50,18 @@ impl<'a> Visitors<'a> {
         visitors
     }
 
+    /// The same, and nobody notices what happens: everybody ends with an ID, and the satellites refuse no token.
+    pub(crate) fn notice_nothing_while(fleet: &'a Fleet, happens: impl FnOnce(&Self)) {
+        let (taken_before, refused_before) = fleet.arrivals();
+        let visitors = Self::come_while(fleet, happens);
+        assert_eq!(visitors.without_id(), Vec::<String>::new(), "everybody has an ID");
+        let (taken, refused) = fleet.arrivals();
+        assert_eq!(refused[refused_before.len()..], [] as [String; 0], "no token is refused");
+        assert!(taken > taken_before, "the satellites tell of arrivals");
+    }
+
     /// How many pages came.
-    pub(crate) fn pages(&self) -> usize {
+    fn pages(&self) -> usize {
         self.pages.load(Ordering::SeqCst)
     }
 
@@ -60,7 +70,7 @@ impl<'a> Visitors<'a> {
     }
 
     /// What became of the visitors who have no ID on one of the sites.
-    pub(crate) fn without_id(&self) -> Vec<String> {
+    fn without_id(&self) -> Vec<String> {
         self.without_id.lock().expect("no panic").clone()
     }
 
