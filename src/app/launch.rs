@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix_files::Files;
 use actix_web::http::StatusCode;
-use actix_web::rt::spawn;
+use actix_web::rt::{spawn, time::timeout};
 use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
@@ -27,7 +27,7 @@ use crate::http::cookies::CookieJar;
 use crate::http::event::Observer;
 use crate::http::remote_records::ApiKeys;
 use crate::satellite::Satellite;
-use crate::satellite::watch::{Pace, catch_up};
+use crate::satellite::watch::{Pace, catch_up, wait_until_ready};
 use crate::store::rate_limit::RateLimit;
 use crate::store::redis_replay::{RedisReplay, RedisSettings};
 use crate::store::refusal_file::RefusalFile;
@@ -47,8 +47,12 @@ use super::tls::{Certificate, read_certificates, server_tls};
 /// A client that takes longer over its request's head is hung up on (rule A5).
 pub(super) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long a start waits for the list of ended IDs.
-const REVOCATIONS_TIME_MAX: Duration = Duration::from_secs(2);
+/// A static page of so many octets goes out in one piece with its head: a process that is killed has sent all of it or nothing,
+/// and of nothing a proxy can ask another node.
+const WHOLE_PAGE_MAX: u64 = 32 * 1024;
+
+/// How long a start waits for the list of ended IDs, and a satellite's also for the broker's keys.
+const START_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long the requests under way have once the listeners are closed (rule A4).
 const SHUTDOWN_SECONDS: u64 = 30;
@@ -202,7 +206,16 @@ impl Launch {
         tasks.into_iter().for_each(|task| drop(spawn(task())));
         // Nobody is to be served by an ID that has ended, so the list is read before the first request, if it can be had.
         let (records, revoked) = (&*node.satellite.records, &*node.env.revoked);
-        let _ = actix_web::rt::time::timeout(REVOCATIONS_TIME_MAX, catch_up(records, revoked, &mut 0)).await;
+        let mut cursor = 0;
+        let ended_ids = timeout(START_TIME_MAX, catch_up(records, revoked, &mut cursor));
+        // Where the broker is this process, it answers once this one listens.
+        let is_satellite_alone = node.roles().broker.is_none();
+        if is_satellite_alone {
+            node.spawn_watches(&outbound, pace);
+            let _ = tokio::join!(ended_ids, timeout(START_TIME_MAX, wait_until_ready(&node.satellite)));
+        } else {
+            let _ = ended_ids.await;
+        }
         let for_workers = Arc::clone(&node);
         let mut server =
             HttpServer::new(move || App::new().wrap(Throughline::new(Arc::clone(&for_workers))).configure(pages.clone()))
@@ -241,7 +254,12 @@ impl Launch {
                 .follow_signals()
                 .map_err(|error| LaunchFailure(format!("cannot wait for signals: {error}")))?;
         }
-        node.spawn_watches(&outbound, pace);
+        if is_satellite_alone {
+            // Its own sites are among those whose keys are fetched, and only now they can be.
+            node.satellite.sites_changed.notify_one();
+        } else {
+            node.spawn_watches(&outbound, pace);
+        }
         ready(&addresses);
         notify(&[NotifyState::Ready]);
         running.await.map_err(|error| LaunchFailure(format!("the server ended: {error}")))?;
@@ -296,7 +314,8 @@ pub fn static_pages(node: &Arc<Node>, files: &[(String, PathBuf)], app: &mut web
         let is_host = guard::fn_guard(move |context| {
             node.site(context.head()).is_some_and(|served| served.site.origin.authority() == host)
         });
-        app.service(Files::new("/", folder).index_file("index.html").prefer_utf8(true).guard(is_host));
+        let files = Files::new("/", folder).index_file("index.html").prefer_utf8(true);
+        app.service(files.read_mode_threshold(WHOLE_PAGE_MAX).guard(is_host));
     }
     let node = Arc::clone(node);
     app.default_service(web::to(move |request: actix_web::HttpRequest| {

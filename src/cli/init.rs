@@ -47,6 +47,9 @@ pub struct InitArgs {
     /// production, or localhost to try things out on this machine
     #[arg(long, default_value = "production", value_parser = Profile::parse)]
     pub profile: Profile,
+    /// If all of it is there already, leave it as it is: a container that starts again finds what it made
+    #[arg(long)]
+    pub keep: bool,
 }
 
 /// Writes the configuration and its files.
@@ -57,6 +60,10 @@ pub struct InitArgs {
 pub fn run(args: &InitArgs, clock: &dyn Clock, random: &dyn Random, out: &mut dyn Write) -> Result<(), Failure> {
     let consent = args.consent.ok_or_else(|| Failure::mistake(NO_CONSENT))?;
     let sites = name_sites(args)?;
+    if args.keep && files(&args.folder, &sites).all(|file| is_there(&file)) {
+        writeln!(out, "all of it is there already: {}", within(&args.folder, FILE).display())?;
+        return Ok(());
+    }
     refuse_existing(&args.folder, &sites)?;
     let mut written = Written::default();
     write_all(args, consent, &sites, clock.now(), random, &mut written)?;
@@ -96,11 +103,19 @@ fn name_sites(args: &InitArgs) -> Result<Vec<NamedSite<'_>>, Failure> {
     Ok(origins.iter().map(|origin| NamedSite { origin, name: name(origin) }).collect())
 }
 
-fn refuse_existing(folder: &Path, sites: &[NamedSite<'_>]) -> Result<(), Failure> {
+/// All that `init` writes.
+fn files(folder: &Path, sites: &[NamedSite<'_>]) -> impl Iterator<Item = PathBuf> {
     let files = sites.iter().flat_map(|site| [site.secret_file(), site.key_file()]);
-    let files = std::iter::once(FILE.to_owned()).chain(files).map(|file| within(folder, &file));
+    std::iter::once(FILE.to_owned()).chain(files).map(|file| within(folder, &file))
+}
+
+fn is_there(file: &Path) -> bool {
+    file.symlink_metadata().is_ok()
+}
+
+fn refuse_existing(folder: &Path, sites: &[NamedSite<'_>]) -> Result<(), Failure> {
     let in_the_way: Vec<_> =
-        files.filter(|file| file.symlink_metadata().is_ok()).map(|file| format!("\n  {}", file.display())).collect();
+        files(folder, sites).filter(|file| is_there(file)).map(|file| format!("\n  {}", file.display())).collect();
     if in_the_way.is_empty() {
         return Ok(());
     }

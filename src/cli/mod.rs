@@ -5,6 +5,7 @@ pub mod checkup;
 pub mod demo;
 pub mod doctor;
 mod failure;
+pub mod health;
 pub mod init;
 mod init_text;
 mod json_line;
@@ -43,6 +44,8 @@ enum Command {
     Init(init::InitArgs),
     /// Read a configuration as `serve` would, and say what is in it or every mistake
     Check(check::CheckArgs),
+    /// Ask the process that serves a configuration on this machine whether it is well, for a container's health check
+    Health(health::HealthArgs),
     /// Visit a deployed site as a browser would, and say what is not well there and what to do
     Doctor(doctor::DoctorArgs),
     /// Make, list and rotate signing keys; print a site's API key
@@ -64,6 +67,7 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Serve(args) => serve::run(args, env),
         Command::Init(args) => init::run(args, &clock, &random, out),
         Command::Check(args) => check::run(args, &clock, &env, out),
+        Command::Health(args) => health::run(args, &env, out),
         Command::Doctor(args) => doctor::run(args, &clock, &random, &env, out),
         Command::Keys(args) => keys::run(args, &clock, &random, &env, out, &mut std::io::stderr()),
         Command::Sdk => sdk::run(out),

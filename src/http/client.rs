@@ -161,8 +161,26 @@ impl Client {
     /// # Errors
     /// When there is no whole 200 answer in time.
     pub async fn get(&self, origin: &Origin, path: &str) -> Result<actix_web::web::Bytes, FetchFailure> {
+        self.fetch(self.inner.get(format!("{origin}{path}"))).await
+    }
+
+    /// The same of the server at `address`, without TLS: as a proxy asks it that stands before `origin` and ends TLS.
+    ///
+    /// # Errors
+    /// When there is no whole 200 answer in time.
+    pub async fn get_behind_proxy(
+        &self,
+        address: SocketAddr,
+        origin: &Origin,
+        path: &str,
+    ) -> Result<actix_web::web::Bytes, FetchFailure> {
+        let request = self.inner.get(format!("http://{address}{path}"));
+        self.fetch(request.insert_header((header::HOST, origin.authority()))).await
+    }
+
+    async fn fetch(&self, request: awc::ClientRequest) -> Result<actix_web::web::Bytes, FetchFailure> {
         let fetch = async {
-            let request = self.inner.get(format!("{origin}{path}")).insert_header((header::ACCEPT, "application/json"));
+            let request = request.insert_header((header::ACCEPT, "application/json"));
             let mut response = request.send().await.map_err(|error| FetchFailure::Failed(error.to_string()))?;
             if response.status() != awc::http::StatusCode::OK {
                 return Err(FetchFailure::Status(response.status().as_u16()));

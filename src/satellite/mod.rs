@@ -63,6 +63,8 @@ pub struct Satellite {
     pub unknown_key: Notify,
     /// Wakes the watch when this process serves other sites than before.
     pub sites_changed: Notify,
+    /// Told when a look at the broker has brought the keys, or nothing.
+    pub looked: Notify,
 }
 
 impl Satellite {
@@ -89,6 +91,7 @@ impl Satellite {
             refusals: refusals.map(Arc::new),
             unknown_key: Notify::new(),
             sites_changed: Notify::new(),
+            looked: Notify::new(),
         }
     }
 }

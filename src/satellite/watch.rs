@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt::time::{sleep, timeout};
+use actix_web::web::Bytes;
 
 use crate::base::clock::Clock;
 use crate::base::origin::Origin;
 use crate::domain::breaker::Circuit;
 use crate::domain::contract::path;
 use crate::domain::documents::{Health, Metadata};
-use crate::http::client::{Client, Outbound};
+use crate::http::client::{Client, FetchFailure, Outbound};
 use crate::token::jwks::read_jwks;
 use crate::token::key::PublicKey;
 use crate::token::keyset::JWKS_MAX_AGE;
@@ -26,6 +27,11 @@ use crate::domain::siblings::Siblings;
 
 /// A key that nobody knows leads to one fetch in this time at most, however many tokens name it (rule K2).
 pub const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often a broker that says 503 is asked again at once, and after which pause. A node leaves for two seconds; a balancer
+/// that notices within half a second is what this waits for.
+const LEAVING_TRIES: u32 = 4;
+const LEAVING_PAUSE: Duration = Duration::from_millis(150);
 
 /// How often the broker is asked, and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -42,11 +48,12 @@ pub struct Pace {
 pub async fn watch_health(satellite: Arc<Satellite>, outbound: Outbound, pace: Pace) {
     let mut failures = 0_u32;
     loop {
-        // A client of its own for each probe: a kept connection may live while the broker takes no new ones.
-        let client = outbound.client(pace.timeout);
-        let problem = probe(&client, &satellite.primary).await.err();
+        let problem = probe(&outbound, pace.timeout, &satellite.primary).await.err();
         let (before, after) = satellite.breaker.record(problem.is_none());
         failures = if problem.is_none() { 0 } else { failures.saturating_add(1) };
+        if problem.is_some() {
+            satellite.looked.notify_one();
+        }
         if before != after {
             match &problem {
                 Some(problem) => {
@@ -59,14 +66,27 @@ pub async fn watch_health(satellite: Arc<Satellite>, outbound: Outbound, pace: P
     }
 }
 
-async fn probe(client: &Client, broker: &Origin) -> Result<(), String> {
-    let body = client.get(broker, path::HEALTH).await.map_err(|failure| failure.to_string())?;
+/// Asks for the broker's health. Of many nodes behind one name, one that leaves says 503 until the balancer has noticed:
+/// others are well, and answer the next question.
+async fn probe(outbound: &Outbound, timeout: Duration, broker: &Origin) -> Result<(), String> {
+    let mut answered = ask_health(outbound, timeout, broker).await;
+    for _ in 0..LEAVING_TRIES {
+        let Err(FetchFailure::Status(503)) = answered else { break };
+        sleep(LEAVING_PAUSE).await;
+        answered = ask_health(outbound, timeout, broker).await;
+    }
+    let body = answered.map_err(|failure| failure.to_string())?;
     // A maintenance page says 200 as well; only the broker says this.
     match serde_json::from_slice::<Health>(&body) {
         Ok(health) if health.status == Health::OK => Ok(()),
         Ok(_) => Err("it says that it is unable".into()),
         Err(_) => Err("something else answers in its place".into()),
     }
+}
+
+/// A client of its own each time: a kept connection may live while the broker takes no new ones.
+async fn ask_health(outbound: &Outbound, timeout: Duration, broker: &Origin) -> Result<Bytes, FetchFailure> {
+    outbound.client(timeout).get(broker, path::HEALTH).await
 }
 
 /// Keeps the sites and keys up to date: when the broker first answers, every [`JWKS_MAX_AGE`], and when a token names an
@@ -88,6 +108,7 @@ pub async fn watch_siblings(
                 let advice = "the broker does not know this site, or its keys are not known: nobody is sent on a hop; register it at the broker";
                 tracing::warn!(site = site.as_str(), advice);
             }
+            satellite.looked.notify_one();
             tracing::debug!(complete, took = ?clock.uptime().saturating_sub(begun), "fetched the sites and their keys");
             if complete { JWKS_MAX_AGE } else { UNKNOWN_KEY_PAUSE }
         } else if satellite.siblings.load().knows_broker() {
@@ -183,6 +204,15 @@ pub async fn catch_up(records: &dyn Records, revoked: &RevokedIds, cursor: &mut 
 }
 
 /// Each site, and where its satellite is, if not on its own origin.
+/// Waits until tokens can be taken: the first look at the broker has brought the keys, or nothing, and used tokens can be
+/// remembered. A node that served visitors before that would refuse the tokens that others of its kind sent them for.
+pub async fn wait_until_ready(satellite: &Satellite) {
+    satellite.looked.notified().await;
+    while !satellite.replay.is_ready() {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 async fn fetch_metadata(client: &Client, primary: &Origin) -> Result<Vec<(Origin, Option<Origin>)>, String> {
     let body = client.get(primary, path::METADATA).await.map_err(|failure| failure.to_string())?;
     let metadata: Metadata = serde_json::from_slice(&body).map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 
 use crate::token::keyfile::{FileMistake, read_key_file};
-use crate::token::keyset::KeySet;
+use crate::token::keyset::{KeySet, TimedKey};
 
 /// The keys in use, and the file they came from.
 #[derive(Debug)]
@@ -62,8 +62,12 @@ impl LiveKeys {
         }
         self.read_at.store(Arc::new(stamp));
         let keys = read_key_file(file)?;
-        let ids = |keys: &KeySet| keys.keys().iter().map(|timed| timed.key.public().id()).collect::<Vec<_>>();
-        if ids(&keys) == ids(&self.load()) {
+        // The times count as well: they decide which key signs.
+        let plan = |keys: &KeySet| {
+            let of = |timed: &TimedKey| (timed.key.public().id(), timed.publish_at, timed.activate_at);
+            keys.keys().iter().map(of).collect::<Vec<_>>()
+        };
+        if plan(&keys) == plan(&self.load()) {
             return Ok(false);
         }
         self.keys.store(Arc::new(keys));
@@ -80,16 +84,30 @@ mod tests {
     use crate::base::clock::UnixSeconds;
     use crate::token::key::{Seed, SigningKey};
     use crate::token::keyfile::write_key_file;
-    use crate::token::keyset::TimedKey;
 
     fn keys(seed: u8) -> KeySet {
-        let (seed, plan) = (Seed::new([seed; 32]), KeySet::first_key_plan(UnixSeconds(1_790_000_000)));
+        keys_from(seed, 1_790_000_000)
+    }
+
+    fn keys_from(seed: u8, begin: u64) -> KeySet {
+        let (seed, plan) = (Seed::new([seed; 32]), KeySet::first_key_plan(UnixSeconds(begin)));
         let key = SigningKey::from_seed(&seed).unwrap();
         KeySet::new(vec![TimedKey { key, seed, publish_at: plan.publish_at, activate_at: plan.activate_at }])
     }
 
     fn set_mode(file: &Path, mode: u32) {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn k1_other_times_of_the_same_key_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.json");
+        write_key_file(&file, &keys(1)).unwrap();
+        let live = LiveKeys::following(file.clone(), keys(1));
+        write_key_file(&file, &keys_from(1, 1_790_000_060)).unwrap();
+        assert_eq!(live.refresh(), Ok(true));
+        assert_eq!(live.load().keys()[0].activate_at, UnixSeconds(1_790_000_060));
     }
 
     #[test]
