@@ -42,7 +42,7 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
     .replace(`127.0.0.1:${port}`, `127.0.0.1:${behind}`)
     .replaceAll(/^consent = /gm, 'files = "pages"\nconsent = ')
     // Another company beside this one has its operators, too.
-    .replace(/^\[admin\]\n[^[]*/m, '')
+    .replace(/^address = .*/m, `address = "127.0.0.1:${await freePort()}"`)
   const pages = join(folder, 'pages')
   mkdirSync(join(pages, 'vendor'), { recursive: true })
   writeFileSync(file, text)
