@@ -139,7 +139,6 @@ async fn refresh(satellite: &Satellite, client: &Client) -> bool {
         }
     };
     let old = satellite.siblings.load_full();
-    // Who is registered counts at once; links must not wait for the keys of a site that hangs.
     let (mut sites, satellites): (Vec<_>, Vec<_>) = metadata
         .into_iter()
         .map(|(origin, satellite)| {
@@ -151,7 +150,6 @@ async fn refresh(satellite: &Satellite, client: &Client) -> bool {
     let publish = |primary_keys: &[PublicKey], sites: &[(Origin, Vec<PublicKey>)]| {
         satellite.siblings.store(Arc::new(Siblings::new(primary, primary_keys.to_vec(), sites.to_vec())));
     };
-    publish(&primary_keys, &sites);
     let mut complete = true;
     let mut renew = async |origin: &Origin, keys: &mut Vec<PublicKey>| match fetch_keys(client, origin).await {
         Ok(fetched) => *keys = fetched,
@@ -161,7 +159,8 @@ async fn refresh(satellite: &Satellite, client: &Client) -> bool {
         }
     };
     renew(primary, &mut primary_keys).await;
-    // Hops wait for the broker's keys, so they count before the others have come.
+    // Who is registered and the broker's keys count before the other sites' have come: neither hops nor links must wait for a
+    // site that hangs.
     publish(&primary_keys, &sites);
     for ((origin, keys), satellite) in sites.iter_mut().zip(&satellites) {
         renew(satellite.as_ref().unwrap_or(origin), keys).await;
