@@ -95,7 +95,6 @@ fn f4_a_satellite_that_answers_nonsense_costs_no_page() {
         "HTTP/1.1 301 Moved Permanently\r\nLocation: http://evil.example/\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-        "not HTTP\r\n\r\n",
         "",
     ] {
         let _satellite = Nonsense::start(world.satellite_port(), answer);
