@@ -11,6 +11,9 @@ const PATIENCE = 1000
 /** The page is about to be left. Should that come to nothing, the libraries start after so many milliseconds. */
 const LEAVING = 3000
 
+/** A hop is over within so many milliseconds. */
+const HOP_TIME_MAX = 120_000
+
 /** The longest page that goes on a hop. */
 const LENGTH_MAX = 2560
 
@@ -38,9 +41,11 @@ try {
     if (kept.length < parts.length) {
       history.replaceState(history.state, '', path + (kept.length ? '?' : '') + kept.join('&') + fragment)
       try {
-        const saved: string | undefined = sessionStorage[KEY]
+        const [at, ...saved] = (sessionStorage[KEY] ?? '').split('=')
         sessionStorage[KEY] = ''
-        if (saved) Object.defineProperty(document, 'referrer', { configurable: true, get: () => saved.slice(1) })
+        // A hop that came to nothing must not speak for a later arrival.
+        if (Date.now() - at < HOP_TIME_MAX)
+          Object.defineProperty(document, 'referrer', { configurable: true, get: () => saved.join('=') })
       } catch {}
       const token = parts.find((part) => !kept.includes(part))!.slice(4)
       if (token && parts.length - kept.length < 2) await ask('exchange', { token, referrer })
@@ -50,7 +55,7 @@ try {
     const me = await ask(page.length > LENGTH_MAX ? 'me' : `me?page=${page}`)
     try {
       if (me?.start && sessionStorage[KEY] === undefined) {
-        sessionStorage[KEY] = `=${referrer}`
+        sessionStorage[KEY] = `${Date.now()}=${referrer}`
         const outside = encodeURIComponent(referrer.split(/[?#]/)[0]!)
         location.replace(`${origin}/_throughline/start?page=${page}&referrer=${outside}${fragment}`)
         await new Promise((late) => setTimeout(late, LEAVING))
@@ -58,6 +63,15 @@ try {
     } catch {}
     return me
   }
+
+  // The page that answers a POST cannot be had again by the redirects of a hop: this tab goes on none from here.
+  const submitted = ({ target, submitter }: SubmitEvent) => {
+    const method = submitter?.getAttribute('formmethod') ?? (target as Element).getAttribute('method')
+    try {
+      if (/^post$/i.test(method ?? '')) sessionStorage[KEY] ??= ''
+    } catch {}
+  }
+  addEventListener('submit', submitted, true)
 
   // Only what a person is looking at.
   if (top === self && !(document as { prerendering?: boolean }).prerendering && (document.visibilityState as string) !== 'prerender')

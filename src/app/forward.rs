@@ -63,6 +63,10 @@ impl Node {
             self.tell(None, MISDIRECTED.code);
             return Told::Now(self.unknown_host().unwrap_or_else(|| unclear(dialect)));
         };
+        if served.site.satellite.is_some() {
+            // Its pages are elsewhere, and a hop would end there.
+            return Told::Now(unclear(dialect));
+        }
         if let Err(why) = restore(dialect, head) {
             return fault(why);
         }

@@ -65,10 +65,26 @@ pub(super) fn read(document: &mut Table<'_, '_>, profile: Option<Profile>, files
         serves_any |= serve;
         read_secondary(table, serve, serves_primary, files, &mut origins, &mut sites);
     }
+    shared_cookies(&sites.served, notes);
     if !serves_any {
         notes.mistake(None, "no site is served here; take out serve = false from [primary] or add the [[site]] that is");
     }
     sites
+}
+
+/// Sites below one cookie domain would take each other's ID for a forged one, and each other's no for their own.
+fn shared_cookies(served: &[ServedSite], notes: &Notes) {
+    let apart = |served: &ServedSite| Some((served.site.origin.clone(), served.site.satellite.clone()?.cookie_domain));
+    let apart: Vec<_> = served.iter().filter_map(apart).collect();
+    for (index, (origin, domain)) in apart.iter().enumerate() {
+        let below = |one: &str, other: &str| one == other || one.ends_with(&format!(".{other}"));
+        for (first, same) in apart[..index].iter().filter(|(_, first)| below(domain, first) || below(first, domain)) {
+            notes.mistake(
+                None,
+                format!("cookie_domain: {first} ({same}) and {origin} ({domain}) would share one cookie; give each a domain of its own"),
+            );
+        }
+    }
 }
 
 fn read_primary(mut table: Table<'_, '_>, serve: bool, files: &Files<'_>, origins: &mut Origins, sites: &mut Sites) {

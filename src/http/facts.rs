@@ -14,7 +14,8 @@ use super::cookies::CookieJar;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Where a request comes from, as the browser says.
+pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
 const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");

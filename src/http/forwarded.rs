@@ -99,7 +99,11 @@ pub fn restore(dialect: Dialect, head: &mut RequestHead) -> Result<(), Unclear> 
             rest.ok_or(Unclear::Missing)?.as_bytes()
         }
     };
-    if page.first() != Some(&b'/') {
+    // A proxy that resolves such a path and one that does not would mean two different pages.
+    let path = page.split(|byte| *byte == b'?').next().unwrap_or(page);
+    let climbs = |step: &[u8]| path.windows(step.len()).any(|part| part.eq_ignore_ascii_case(step));
+    let climbs = [b"/..".as_slice(), b"/%2e", b"/.%2e"].into_iter().any(climbs);
+    if page.first() != Some(&b'/') || climbs {
         return Err(Unclear::Unreadable);
     }
     head.uri = PathAndQuery::try_from(page).map(Uri::from).map_err(|_| Unclear::Unreadable)?;
@@ -165,7 +169,7 @@ mod tests {
                 let rest: Vec<_> = whole.into_iter().filter(|(name, _)| *name != missing).collect();
                 assert_eq!(seen(path, &rest), Err(Unclear::Missing), "{missing}");
             }
-            for bad in ["", "p", "http://evil.example/", "*", "?x=1", "/ x"] {
+            for bad in ["", "p", "http://evil.example/", "*", "?x=1", "/ x", "/..%2f..%2fme", "/%2E%2e/me", "/a/../me"] {
                 assert_eq!(seen(path, &[whole[2], ("x-forwarded-uri", bad)]), Err(Unclear::Unreadable), "{bad:?}");
             }
             assert_eq!(seen(path, &[("x-forwarded-method", "G T"), whole[3]]), Err(Unclear::Unreadable));

@@ -15,7 +15,7 @@ use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::domain::url::PageUrl;
 use crate::http::answer::{Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
-use crate::http::facts::facts_beside;
+use crate::http::facts::{SEC_FETCH_SITE, facts_beside, text};
 use crate::http::{Env, ServedSite};
 
 use super::Satellite;
@@ -77,7 +77,9 @@ pub fn start(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
         return NO_PAGE.page();
     };
     let referrer = parameter(request.query_string(), "referrer=").and_then(|text| Referrer::parse(&text));
-    let referrer = referrer.filter(|referrer| fits_beside(&page, referrer));
+    // A link from elsewhere could make the visitor's first touch up; the page's own script comes from the same site.
+    let is_told_by_page = matches!(text(request.headers(), &SEC_FETCH_SITE), Some("same-site" | "same-origin"));
+    let referrer = referrer.filter(|referrer| is_told_by_page && fits_beside(&page, referrer));
     let outcome = on_page(
         satellite,
         env,

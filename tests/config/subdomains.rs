@@ -68,6 +68,11 @@ fn each_mistake_has_its_line() {
         assert_eq!(found.len(), 1, "{more}: {report}");
         assert!(found[0].0 == Some(line) && found[0].1.starts_with(expected), "{more}: {report}");
     }
+    let learn = "origin = \"https://learn.example\"\nserve = false\n";
+    let beside = "origin = \"https://blog.shop.example\"\nsatellite = \"https://t.blog.shop.example\"\ncookie_domain = \"blog.shop.example\"\nconsent = \"implied\"\nkey_file = \"learn.json\"\n";
+    let report =
+        world.read(&shop(&format!("{good}\ncookie_domain = \"shop.example\"")).replace(learn, beside)).unwrap_err().to_string();
+    assert!(report.contains("would share one cookie; give each a domain of its own"), "{report}");
     let primary = GOOD.replace("whoami = true\n", "whoami = true\nsatellite = \"https://t.brand.example\"\n");
     let report = world.read(&primary).unwrap_err().to_string();
     assert!(report.contains("unknown key \"satellite\" in [primary]; \"satellite\" belongs in [[site]]"), "{report}");

@@ -101,9 +101,14 @@ fn f1_a_browser_cannot_ask_as_a_proxy_does() {
             assert_eq!(answer.status, 404, "{site} {path}: {answer:?}");
             assert_eq!(answer.header("x-throughline-visitor"), None);
         }
-        for path in
-            ["/_throughline/%61uth/nginx", "/_throughline//auth/nginx", "//_throughline/auth/nginx", "/_throughline-decision"]
-        {
+        for path in [
+            "/_throughline/%61uth/nginx",
+            "/_throughline//auth/nginx",
+            "//_throughline/auth/nginx",
+            "/_throughline-decision",
+            "/_throughline/auth/envoy/..%2f..%2fme",
+            "/_throughline/auth/envoy/%2e%2e/%2e%2e/me",
+        ] {
             let answer = ask(site, "GET", path, "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /p\r\n", b"");
             assert_eq!(answer.header("x-throughline-visitor"), None, "{site} {path}: {answer:?}");
             assert_eq!(answer.header("x-throughline-status"), None, "{site} {path}");

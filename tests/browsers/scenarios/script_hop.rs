@@ -143,6 +143,31 @@ async fn s12_without_a_memory_there_is_no_hop(engine: Engine) {
 }
 in_engines!(s12_without_a_memory_there_is_no_hop: chromium, firefox, webkit);
 
+/// The page that answers a POST cannot be asked for again by a redirect.
+async fn s1_after_a_form_was_posted_the_tab_goes_on_no_hop(engine: Engine) {
+    let shop = StaticShop::start("implied").await;
+    shop.kill_broker().await;
+    visit(engine, Options::default(), &shop, async |browser| {
+        let places = shop.places;
+        browser.open(&places.shop("/form")).await;
+        browser.until("an answer", ANSWERED).await;
+        let post = "const form = document.body.appendChild(Object.assign(document.createElement('form'), { method: 'post' }));
+            form.onsubmit = () => false; form.requestSubmit(); return true";
+        browser.script(&format!("(() => {{ {post} }})()")).await;
+        shop.start_broker().await;
+        let may_start = "fetch(`${throughlineHop.origin}/_throughline/me?page=${encodeURIComponent(location.href)}`, \
+            { credentials: 'include' }).then(answer => answer.json()).then(me => String(!!me.start))";
+        eventually("hops may begin", async || (browser.promise(may_start).await == "true").then_some(())).await;
+        for page in ["/thanks", "/after"] {
+            browser.open(&places.shop(page)).await;
+            browser.until("an answer", ANSWERED).await;
+            assert_eq!(shop.asked_for(page), 1);
+        }
+    })
+    .await;
+}
+in_engines!(s1_after_a_form_was_posted_the_tab_goes_on_no_hop: chromium, firefox, webkit);
+
 async fn s2_s4_nothing_begins_in_a_frame_or_before_a_person_looks(engine: Engine) {
     let shop = StaticShop::start("implied").await;
     visit(engine, Options::default(), &shop, async |browser| {
