@@ -34,6 +34,15 @@ const received = async (name, count, patience = 8000) => {
   return found()
 }
 
+/** Mixpanel's first event of a page on `site`: what an earlier page sent while it was left is none. */
+const mixpanelFirst = async (site) => {
+  const ofSite = ({ properties }) => properties.$current_url.startsWith(site)
+  for (let count = 1; ; count++) {
+    const found = (await received('mixpanel/track', count)).find(ofSite)
+    if (found) return found.properties
+  }
+}
+
 const visitor = () => page.until('throughline.identity && throughline.identity()?.visitor')
 
 const MIXPANEL = (held) => `
@@ -61,7 +70,7 @@ test("X1 control: Mixpanel's own ID without the SDK is random, and another on ea
   for (const site of [sites.shop, sites.learn]) {
     sites.requests.length = 0
     await page.open(site + mixpanel('x1-control', `mixpanel.track('seen')`, false))
-    ids.push((await received('mixpanel/track', 1))[0].properties.$device_id)
+    ids.push((await mixpanelFirst(site)).$device_id)
   }
   assert.equal(new Set(ids).size, 2)
 })
@@ -114,6 +123,24 @@ test('X4 Mixpanel: the initial referring domain on the second site is the outsid
   await page.open(sites.shop + path)
   await visitor()
   assert.equal(await page.run('return document.referrer'), '', 'a direct visit stays one')
+})
+
+test('X2 X3 X4 control: without the SDK the next site has another ID, no user, no property, and an own host (chromium)', async () => {
+  const before = `mixpanel.identify('u1'); mixpanel.register({ plan: 'gold' }); mixpanel.track('seen')`
+  const load = { load: ['mixpanel'], stub: false }
+  const next = sites.learn + sites.page('x4-control-next', MIXPANEL(false), load)
+  const path = sites.page('x4-control', MIXPANEL(false) + before, { ...load, body: `<a href="${next}">on</a>` })
+  await page.open(sites.arriving(sites.shop + path))
+  await page.follow('a')
+  await page.until(`location.origin === '${sites.shop}' && document.querySelector('a')`)
+  const own = (await received('mixpanel/track', 2)).find(({ event }) => event === 'seen').properties
+  assert.deepEqual([own.distinct_id, own.plan, own.$initial_referring_domain], ['u1', 'gold', new URL(sites.news).host])
+  sites.requests.length = 0
+  await page.follow('a')
+  const properties = await mixpanelFirst(sites.learn)
+  assert.notEqual(properties.$device_id, own.$device_id)
+  assert.deepEqual([properties.$user_id, properties.plan], [undefined, undefined])
+  assert.equal(properties.$initial_referring_domain, new URL(sites.shop).host)
 })
 
 test('X10 Mixpanel: before ready nothing is sent, and a held call keeps its own time and page (chromium)', async () => {
