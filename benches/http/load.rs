@@ -124,10 +124,11 @@ impl Connection {
 fn is_whole(bytes: &[u8]) -> bool {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let Some(head) = text.find("\r\n\r\n") else { return false };
-    let name = "\r\ncontent-length: ";
-    let length = text[..head]
-        .find(name)
-        .and_then(|at| text[at + name.len()..].split("\r\n").next())
+    // As actix and as nginx write it.
+    let length = ["\r\ncontent-length: ", "\r\nContent-Length: "]
+        .into_iter()
+        .find_map(|name| text[..head].find(name).map(|at| &text[at + name.len()..]))
+        .and_then(|rest| rest.split("\r\n").next())
         .and_then(|digits| digits.parse::<usize>().ok());
     text.len() == head + 4 + length.expect("every answer here has a length")
 }
