@@ -16,7 +16,7 @@ before(async () => {
 after(() => sites?.end())
 beforeEach(async () => {
   page = await browser()
-  sites.requests.length = 0
+  sites.fresh()
 })
 afterEach(async () => {
   delete sites.faults['/_throughline/me']
@@ -32,15 +32,6 @@ const received = async (name, count, patience = 8000) => {
   while (found().length < count && Date.now() < end) await sleep(30)
   assert.ok(found().length >= count, `${found().length} of ${count}: ${JSON.stringify(sites.requests)}`)
   return found()
-}
-
-/** Mixpanel's first event of a page on `site`: what an earlier page sent while it was left is none. */
-const mixpanelFirst = async (site) => {
-  const ofSite = ({ properties }) => properties.$current_url.startsWith(site)
-  for (let count = 1; ; count++) {
-    const found = (await received('mixpanel/track', count)).find(ofSite)
-    if (found) return found.properties
-  }
 }
 
 const visitor = () => page.until('throughline.identity && throughline.identity()?.visitor')
@@ -68,9 +59,9 @@ test('X1 Mixpanel: the first request has the ID, and nobody is identified (chrom
 test("X1 control: Mixpanel's own ID without the SDK is random, and another on each site (chromium)", async () => {
   const ids = []
   for (const site of [sites.shop, sites.learn]) {
-    sites.requests.length = 0
+    sites.fresh()
     await page.open(site + mixpanel('x1-control', `mixpanel.track('seen')`, false))
-    ids.push((await mixpanelFirst(site)).$device_id)
+    ids.push((await received('mixpanel/track', 1))[0].properties.$device_id)
   }
   assert.equal(new Set(ids).size, 2)
 })
@@ -78,7 +69,7 @@ test("X1 control: Mixpanel's own ID without the SDK is random, and another on ea
 test('X2 Mixpanel: whoever is logged in stays logged in (chromium)', async () => {
   await page.open(sites.shop + mixpanel('x2-before', `mixpanel.identify('u1')`, false))
   await sleep(300)
-  sites.requests.length = 0
+  sites.fresh()
   await page.open(sites.shop + mixpanel('x2', `mixpanel.track('seen')`))
   const id = await visitor()
   for (const { properties } of await received('mixpanel/track', 2)) {
@@ -99,7 +90,7 @@ test("X3 Mixpanel: super properties are on the next site's first event, and repl
   await sleep(300)
   const me = await page.run(`return fetch('/_throughline/me').then((answer) => answer.json())`)
   assert.deepEqual(me.properties, { plan: 'gold', size: 'theirs', first: 1 })
-  sites.requests.length = 0
+  sites.fresh()
   await page.open(sites.learn + mixpanel('x3-next'))
   const [{ properties }] = await received('mixpanel/track', 1)
   assert.deepEqual([properties.plan, properties.size, properties.first], ['gold', 'own', 1])
@@ -135,9 +126,9 @@ test('X2 X3 X4 control: without the SDK the next site has another ID, no user, n
   await page.until(`location.origin === '${sites.shop}' && document.querySelector('a')`)
   const own = (await received('mixpanel/track', 2)).find(({ event }) => event === 'seen').properties
   assert.deepEqual([own.distinct_id, own.plan, own.$initial_referring_domain], ['u1', 'gold', new URL(sites.news).host])
-  sites.requests.length = 0
+  sites.fresh()
   await page.follow('a')
-  const properties = await mixpanelFirst(sites.learn)
+  const [{ properties }] = await received('mixpanel/track', 1)
   assert.notEqual(properties.$device_id, own.$device_id)
   assert.deepEqual([properties.$user_id, properties.plan], [undefined, undefined])
   assert.equal(properties.$initial_referring_domain, new URL(sites.shop).host)
@@ -258,7 +249,7 @@ test('X13 Subresource Integrity: the right value works, a wrong one blocks sdk.j
   const right = `sha384-${createHash('sha384').update(bundle).digest('base64')}`
   const wrong = `sha384-${createHash('sha384').update('another').digest('base64')}`
   for (const integrity of [right, wrong]) {
-    sites.requests.length = 0
+    sites.fresh()
     const path = sites.page('x13-integrity', MIXPANEL(true).replace(sites.collect('mixpanel'), '/collect/mixpanel'), {
       load: ['mixpanel'],
       policy: "default-src 'none'; script-src 'nonce-n'; connect-src 'self'",

@@ -16,7 +16,7 @@ before(async () => {
 after(() => sites?.end())
 beforeEach(async () => {
   page = await browser()
-  sites.requests.length = 0
+  sites.fresh()
 })
 afterEach(() => page?.close())
 
@@ -167,7 +167,7 @@ test('X2 PostHog: whoever is logged in stays logged in (chromium)', async () => 
       }),
   )
   await sleep(500)
-  sites.requests.length = 0
+  sites.fresh()
   const made = code((library) => `throughline.hold('posthog', () => ${library})`, sites.collect('posthog'))
   await page.open(sites.shop + sites.page('posthog-again', made, { load: [load] }))
   await visitor()
@@ -202,7 +202,7 @@ test('X7 Amplitude: session_start has the ID too, whatever the address says, whi
   for (const held of [true, false]) {
     const hold = (library) => (held ? `throughline.hold('amplitude', () => ${library})` : library)
     const path = sites.page(`amplitude-address-${held}`, code(hold, sites.collect('amplitude')), { load: [load], stub: held })
-    sites.requests.length = 0
+    sites.fresh()
     // A site of its own for each, since Amplitude keeps what it had.
     await page.open(`${held ? sites.shop : sites.learn}${path}?ampDeviceId=stolen`)
     await eventually(started, 'session_start')
@@ -226,7 +226,7 @@ test('X10 a call that was held keeps its own time, in Mixpanel, Segment, PostHog
       load: [load],
       options: 'data-consent="implied" data-timeout="1200"',
     })
-    sites.requests.length = 0
+    sites.fresh()
     sites.faults['/_throughline/me'] = 'hang'
     await page.open(sites.shop + path)
     const called = await page.until('window.called')
@@ -267,13 +267,13 @@ test('X4 the campaign of the first visit reaches Segment and Mixpanel on the nex
   // An address that names a campaign of its own.
   await page.open(sites.shop + path)
   await visitor()
-  sites.requests.length = 0
+  sites.fresh()
   await page.follow('#toown')
   await page.until(`location.origin === '${sites.learn}'`)
   const [own] = await first('segment')
   assert.deepEqual(own.context.campaign, { source: 'later' })
   // The site of the first visit saw the campaign in its own address, and is not told it again.
-  sites.requests.length = 0
+  sites.fresh()
   await page.run(`const link = document.createElement('a'); link.id = 'back'; link.href = '${sites.shop}${path}'; document.body.append(link)`)
   await page.follow('#back')
   await page.until(`location.origin === '${sites.shop}'`)

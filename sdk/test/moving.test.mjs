@@ -20,7 +20,7 @@ before(async () => {
 after(() => sites?.end())
 beforeEach(async () => {
   page = await browser()
-  sites.requests.length = 0
+  sites.fresh()
 })
 afterEach(() => page?.close())
 
@@ -74,13 +74,13 @@ for (const [name, { before, alone, start, seen, id, isAlias, alias }] of Object.
     await page.open(sites.shop + sites.page(`${name}-old`, `${before()}; ${alone}; ${start()}`, { load, stub: false }))
     const old = id(await sent(seen))
     const path = sites.page(`${name}-moved`, `${before()}; ${read}; ${block(`'${name}'`)}; ${start()}`, { load })
-    sites.requests.length = 0
+    sites.fresh()
     await page.open(sites.shop + path)
     const visitor = await page.until('throughline.identity && throughline.identity()?.visitor')
     assert.notEqual(old, visitor)
     assert.deepEqual(alias(await sent(isAlias)), [old, visitor])
     assert.equal(id(await sent(seen)), visitor)
-    sites.requests.length = 0
+    sites.fresh()
     await page.open(sites.shop + path)
     assert.equal(id(await sent(seen)), visitor)
     await sleep(300)

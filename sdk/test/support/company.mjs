@@ -49,6 +49,9 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
   await vendors(join(pages, 'vendor'), libraries)
 
   const requests = []
+  // A page tells the collector which load of a page it is, since what a page sends when it is left may come late.
+  let loads = 0
+  let loadsBefore = 0
   const faults = {}
   const policies = {}
   const server = createServer(async (asked, answer) => {
@@ -57,12 +60,12 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
     for await (const chunk of asked) chunks.push(chunk)
     const body = Buffer.concat(chunks)
     if (pathname.startsWith('/collect/')) {
-      const from = asked.headers.origin ?? asked.headers.referer ?? ''
-      if (asked.method !== 'OPTIONS') {
+      const [, , load, ...path] = pathname.split('/')
+      if (asked.method !== 'OPTIONS' && load > loadsBefore) {
         requests.push({
           at: Date.now(),
-          path: pathname.slice(9),
-          from,
+          path: path.join('/'),
+          from: asked.headers.origin ?? asked.headers.referer ?? '',
           query: Object.fromEntries(searchParams),
           body: decoded(body),
         })
@@ -80,12 +83,22 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
     requests.own?.(asked.method, pathname, asked)
     if (fault === 'hang') return
     if (fault) return answer.writeHead(fault).end()
+    // Each load of a page is sent whole, so that it has its number.
+    const headers = { ...asked.headers }
+    delete headers['if-none-match']
+    delete headers['if-modified-since']
     const onward = request(
-      { host: '127.0.0.1', port: behind, method: asked.method, path: asked.url, headers: asked.headers },
-      (back) => {
+      { host: '127.0.0.1', port: behind, method: asked.method, path: asked.url, headers },
+      async (back) => {
         const policy = policies[pathname]
-        answer.writeHead(back.statusCode, { ...back.headers, ...(policy && { 'content-security-policy': policy }) })
-        back.pipe(answer)
+        const sent = { ...back.headers, ...(policy && { 'content-security-policy': policy }) }
+        if (back.statusCode !== 200 || !sent['content-type']?.startsWith('text/html')) {
+          answer.writeHead(back.statusCode, sent)
+          back.pipe(answer)
+          return
+        }
+        const html = Buffer.concat(await back.toArray()).toString().replaceAll('/collect/', `/collect/${++loads}/`)
+        answer.writeHead(200, { ...sent, 'content-length': Buffer.byteLength(html) }).end(html)
       },
     )
     onward.on('error', () => answer.writeHead(502).end())
@@ -133,6 +146,11 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
     requests,
     faults,
     collect: (name) => `${origin('collector')}/collect/${name}`,
+    /** From here on only what pages send counts that are loaded from here on. */
+    fresh() {
+      loadsBefore = loads
+      requests.length = 0
+    },
     /**
      * Writes a page. `code` runs in it; `options` are attributes of the stub's tag; without `stub` there is no SDK.
      * `policy` is its Content-Security-Policy; the scripts have the nonce `n`.
