@@ -2,7 +2,7 @@
 // libraries send. One server of node stands before it all, so that a satellite can be made to hang.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -28,7 +28,8 @@ function decoded(body) {
   return text
 }
 
-export async function company({ consent = 'implied', libraries = [] } = {}) {
+/** `scripts` are files by the names under which pages load them, like `libraries`. */
+export async function company({ consent = 'implied', libraries = [], scripts = {} } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'throughline-sdk-'))
   const [port, behind] = [await freePort(), await freePort()]
   const origin = (name) => `http://${name}.localhost:${port}`
@@ -47,6 +48,7 @@ export async function company({ consent = 'implied', libraries = [] } = {}) {
   mkdirSync(join(pages, 'vendor'), { recursive: true })
   writeFileSync(file, text)
   await vendors(join(pages, 'vendor'), libraries)
+  for (const [name, script] of Object.entries(scripts)) copyFileSync(script, join(pages, 'vendor', `${name}.js`))
 
   const requests = []
   // A page tells the collector which load of a page it is, since what a page sends when it is left may come late.
