@@ -1,10 +1,11 @@
 //! The background task that brings reports to the broker, and tries again while it does not answer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::rt::time::sleep;
 use actix_web::web::block;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::base::origin::Origin;
 use crate::domain::breaker::Circuit;
@@ -17,33 +18,70 @@ const RETRY_LAST: Duration = Duration::from_secs(10);
 
 /// Delivers what is put into the outbox. It never ends.
 pub async fn deliver(satellite: Arc<Satellite>) {
-    let mut pause = RETRY_FIRST;
+    let mut pauses = Pauses::default();
     loop {
         let sites = satellite.outbox.sites();
-        if sites.is_empty() {
-            satellite.outbox.changed().await;
+        pauses.forget_all_but(&sites);
+        let now = Instant::now();
+        let due: Vec<_> = sites.into_iter().filter(|site| pauses.is_due(site, now)).collect();
+        if due.is_empty() {
+            match pauses.next_end() {
+                // Something that is new may be of another site.
+                Some(end) => drop(timeout_at(end, satellite.outbox.changed()).await),
+                None => satellite.outbox.changed().await,
+            }
             continue;
         }
-        let mut has_failed = false;
-        for site in sites {
-            // A site that the broker does not know, or whose report it does not understand, must not hold up the others.
-            if let Err(problem) = deliver_for(&satellite, &site).await {
-                if pause == RETRY_FIRST {
-                    let waiting = satellite.outbox.len();
-                    tracing::warn!(site = site.as_str(), problem, waiting, "reports wait for the broker");
-                }
-                has_failed = true;
-                if satellite.breaker.circuit() != Circuit::Closed {
-                    break;
-                }
+        for site in due {
+            let Err(problem) = deliver_for(&satellite, &site).await else {
+                pauses.end(&site);
+                continue;
+            };
+            let pause = pauses.begin(&site, Instant::now());
+            if pause == RETRY_FIRST {
+                let waiting = satellite.outbox.len();
+                tracing::warn!(site = site.as_str(), problem, waiting, "reports wait for the broker");
+            }
+            if satellite.breaker.circuit() != Circuit::Closed {
+                // It is the broker, then, and not the site.
+                sleep(pause).await;
+                break;
             }
         }
-        if has_failed {
-            sleep(pause).await;
-            pause = (pause * 2).min(RETRY_LAST);
-        } else {
-            pause = RETRY_FIRST;
-        }
+    }
+}
+
+/// The sites whose reports the broker did not take: each is tried again after a pause of its own, so that none holds up another.
+#[derive(Default)]
+struct Pauses(HashMap<Origin, Pause>);
+
+struct Pause {
+    length: Duration,
+    end: Instant,
+}
+
+impl Pauses {
+    fn forget_all_but(&mut self, sites: &[Origin]) {
+        self.0.retain(|site, _| sites.contains(site));
+    }
+
+    fn is_due(&self, site: &Origin, now: Instant) -> bool {
+        self.0.get(site).is_none_or(|pause| pause.end <= now)
+    }
+
+    fn next_end(&self) -> Option<Instant> {
+        self.0.values().map(|pause| pause.end).min()
+    }
+
+    fn end(&mut self, site: &Origin) {
+        self.0.remove(site);
+    }
+
+    /// Says how long it is: twice the last one.
+    fn begin(&mut self, site: &Origin, now: Instant) -> Duration {
+        let length = self.0.get(site).map_or(RETRY_FIRST, |pause| (pause.length * 2).min(RETRY_LAST));
+        self.0.insert(site.clone(), Pause { length, end: now + length });
+        length
     }
 }
 
@@ -65,4 +103,30 @@ async fn deliver_for(satellite: &Satellite, site: &Origin) -> Result<(), String>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(name: &str) -> Origin {
+        Origin::parse(&format!("https://{name}.example")).unwrap()
+    }
+
+    #[test]
+    fn a_site_whose_reports_are_not_taken_holds_up_no_other() {
+        let (shop, learn, now) = (site("shop"), site("learn"), Instant::now());
+        let mut pauses = Pauses::default();
+        assert!(pauses.is_due(&shop, now) && pauses.next_end().is_none());
+        let lengths: Vec<_> = (0..8).map(|_| pauses.begin(&shop, now).as_millis()).collect();
+        assert_eq!(lengths, [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
+        assert!(!pauses.is_due(&shop, now) && pauses.is_due(&learn, now));
+        assert_eq!(pauses.next_end(), Some(now + RETRY_LAST));
+        assert!(pauses.is_due(&shop, now + RETRY_LAST));
+        assert_eq!(pauses.begin(&learn, now), RETRY_FIRST, "each has its own");
+        pauses.end(&learn);
+        assert_eq!(pauses.begin(&learn, now), RETRY_FIRST, "what was taken begins anew");
+        pauses.forget_all_but(&[learn]);
+        assert_eq!(pauses.begin(&shop, now), RETRY_FIRST);
+    }
 }
