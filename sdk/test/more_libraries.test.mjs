@@ -211,18 +211,24 @@ test('X7 Amplitude: session_start has the ID too, whatever the address says, whi
   }
 })
 
-test('X10 a call that was held keeps its own time, in Mixpanel, Segment, PostHog and Amplitude (chromium)', async () => {
+test('X10 a call that was held keeps its own time: by itself in Mixpanel, Segment, PostHog and Amplitude, in RudderStack and Snowplow as documented (chromium)', async () => {
   const TIMES = {
     mixpanel: ({ event, properties }) => event === 'seen' && properties.time * 1000,
     segment: ({ event, timestamp }) => event === 'seen' && Date.parse(timestamp),
     posthog: ({ event, timestamp }) => event === 'seen' && Date.parse(timestamp),
     amplitude: ({ event_type, time }) => event_type === 'seen' && time,
+    rudderstack: ({ event, originalTimestamp }) => event === 'timed' && Date.parse(originalTimestamp),
+    snowplow: ({ page, dtm }) => page === 'timed' && Number(dtm),
+  }
+  const calls = {
+    mixpanel: `it.track('seen')`,
+    rudderstack: `it.track('timed', {}, { originalTimestamp: new Date().toISOString() })`,
+    snowplow: `it.trackPageView({ title: 'timed', timestamp: { type: 'dtm', value: Date.now() } })`,
   }
   for (const [name, time] of Object.entries(TIMES)) {
     const { load, code, events } = LIBRARIES[name]
     const made = code((library) => `throughline.hold('${name}', () => ${library})`, sites.collect(name))
-    const call = name === 'mixpanel' ? `; it.track('seen')` : ''
-    const path = sites.page(`time-${name}`, `${made}${call}; window.called = Date.now()`, {
+    const path = sites.page(`time-${name}`, `${made}; ${calls[name] ?? ''}; window.called = Date.now()`, {
       load: [load],
       options: 'data-consent="implied" data-timeout="1200"',
     })
