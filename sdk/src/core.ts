@@ -66,7 +66,7 @@ export function start(options: Options = {}): Core {
       stand(me.consent, me)
       return
     }
-    report('no_satellite', 'is it in front of this site?')
+    report('no_satellite', 'is it before this site?')
     if (!options.consent) report('no_policy', 'set data-consent')
     if (options.consent === 'implied' && !(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) stand('granted')
   }

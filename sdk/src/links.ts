@@ -42,15 +42,15 @@ export function decorateLinks({ link }: Throughline): void {
     way.click()
   }
 
-  const click = (event: Event) => {
+  const click = (event: MouseEvent) => {
     for (const node of event.composedPath() as Element[]) {
       // Clicks leave a shadow tree, the events of its forms do not.
       if (node instanceof ShadowRoot) node.addEventListener('submit', submit as EventListener)
-      // A download is no visit.
-      if (node.matches?.('a[href]:not([download]),area[href]') && leadsAway(node as Link)) decorate(node as Link)
+      // A download is no visit; and the right button opens a menu, whose "copy link" wants the clean address.
+      if (event.button < 2 && node.matches?.('a[href]:not([download]),area[href]') && leadsAway(node as Link)) decorate(node as Link)
     }
   }
   addEventListener('submit', submit)
   // A middle button's click is an auxclick; the keyboard's Enter is a click.
-  for (const kind of ['click', 'auxclick']) addEventListener(kind, click, true)
+  for (const kind of ['click', 'auxclick']) addEventListener(kind, click as EventListener, true)
 }

@@ -92,12 +92,15 @@ for (const engine of engines) {
     test(`X15 context menu: the address stays clean for "copy link", and a tab opened from it gets the same ID by a hop (${engine})`, async () => {
       const id = await start(
         `<a href="${target()}">a link</a>`,
-        `addEventListener('contextmenu', (event) => { window.menu = event.target.getAttribute('href'); event.preventDefault() })`,
+        `addEventListener('contextmenu', (event) => { window.menu = event.target.getAttribute('href'); event.preventDefault() })
+        addEventListener('auxclick', (event) => { window.released = event.target.getAttribute('href') })`,
       )
       // WebKit's driver takes the second button for the first.
       if (engine !== 'webkit') await press('document.querySelector("a")', 2)
       else await page.run(`document.querySelector('a').dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, composed: true }))`)
       assert.equal(await page.until('window.menu'), target())
+      // On some systems the menu opens when the button is released, and its click is one of a button that leads nowhere.
+      if (engine !== 'webkit') assert.equal(await page.until('window.released'), target())
       assert.equal(await page.run(`return document.querySelector('a').href`), target())
       const [first] = await page.tabs()
       const { handle } = await page.newTab()
