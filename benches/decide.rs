@@ -58,6 +58,7 @@ fn shop() -> Site {
         cookie_key,
         hop_key,
         api_key: secret.api_key(),
+        other: None,
         satellite: None,
     }
 }
@@ -94,6 +95,7 @@ fn decisions(criterion: &mut Criterion) {
         proxies: TrustedProxies(Vec::new()),
         rates: RateLimit::new(Rate::default()),
         revoked: Arc::new(RevokedIds::default()),
+        mints: Arc::default(),
     };
     let value = known().write(&site.cookie_key);
     for (name, cookie) in

@@ -70,6 +70,7 @@ impl Company {
             cookie_key,
             hop_key,
             api_key: secret.api_key(),
+            other: None,
             satellite: None,
         }
     }
@@ -133,8 +134,14 @@ impl Company {
     /// The path of a hop request that was signed just now.
     pub(crate) fn hop(&self) -> String {
         let page = PageUrl::on(&self.shop, PAGE).expect("a page");
-        let request =
-            HopRequest { flow: Self::flow().flow(), issued_at: now(), basis: Basis::Implied, page: Some(page), referrer: None };
+        let request = HopRequest {
+            flow: Self::flow().flow(),
+            issued_at: now(),
+            basis: Basis::Implied,
+            look_alike: false,
+            page: Some(page),
+            referrer: None,
+        };
         format!("/_throughline/hop?{}", request.sign(&self.brand, &self.shop, &self.shop_site().hop_key))
     }
 

@@ -14,11 +14,11 @@ use throughline_fuzz::{NOW, assert_page_of, brand, key, mode_and_text, shop};
 fuzz_target!(|data: &[u8]| {
     let Some((mode, text)) = mode_and_text(data) else { return };
     let (broker, site, key) = (brand(), shop(), key(Purpose::HopRequest));
-    let believe = |query: &str, endpoint| verify(query, endpoint, &broker, &site, &key, NOW);
+    let believe = |query: &str, endpoint| verify(query, endpoint, &broker, &site, [&key], NOW);
     match mode {
         b'p' => {
             let Ok(page) = PageUrl::on(&site, text) else { return };
-            let request = HopRequest { flow: FlowSecret::new([9; 16]).flow(), issued_at: NOW, basis: Basis::Implied, page: Some(page.clone()), referrer: None };
+            let request = HopRequest { flow: FlowSecret::new([9; 16]).flow(), issued_at: NOW, basis: Basis::Implied, look_alike: false, page: Some(page.clone()), referrer: None };
             let query = request.sign(&broker, &site, &key);
             assert_eq!(site_named(&query).as_deref(), Some(site.as_str()));
             assert_eq!(way_back(&query, &site), page);

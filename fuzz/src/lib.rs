@@ -45,6 +45,7 @@ pub fn site(cookie_key: MacKey, hop_key: MacKey) -> Site {
         cookie_key,
         hop_key,
         api_key: secret().api_key(),
+        other: None,
         satellite: None,
     }
 }

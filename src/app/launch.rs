@@ -134,6 +134,7 @@ impl Launch {
         let env = Env {
             clock,
             revoked,
+            mints: Arc::default(),
             random: Arc::new(SystemRandom::new()),
             cookies: if profile == Profile::Localhost { CookieJar::LOCALHOST } else { CookieJar::PRODUCTION },
             observer,

@@ -42,6 +42,7 @@ use crate::http::answer::{Answer, Refusal};
 use crate::http::forwarded::Dialect;
 use crate::http::visitor::Visitor;
 use crate::satellite::page::{Decided, Page, Served};
+use crate::store::mints::PendingMint;
 
 use super::forward::Told;
 use super::node::{Endpoint, Node, PostEndpoint};
@@ -144,12 +145,12 @@ impl<S> Wrapped<S> {
             // The site's pages are elsewhere.
             None if served.site.satellite.is_some() => Way::page(self.service.call(request)),
             None => match self.node.page(served, request.head(), peer) {
-                Decided::Now(page) => go_on(&*self.service, request, page),
+                Decided::Now(page) => go_on(&self.node, &*self.service, request, page),
                 Decided::AfterClaim(waiting) => {
                     let (node, served, service) = (Arc::clone(&self.node), Arc::clone(served), Rc::clone(&self.service));
                     let answer = async move {
                         let page = node.after_claim(&served, *waiting).await;
-                        go_on(&*service, request, page).await
+                        go_on(&node, &*service, request, page).await
                     };
                     Way::Later { answer: Box::pin(answer) }
                 }
@@ -179,17 +180,18 @@ impl<S> Wrapped<S> {
 }
 
 /// Answers, or lets the application answer.
-fn go_on<S, B>(service: &S, mut request: ServiceRequest, page: Page) -> Way<S::Future, B>
+fn go_on<S, B>(node: &Arc<Node>, service: &S, mut request: ServiceRequest, page: Page) -> Way<S::Future, B>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
     match page {
         Page::Answer(answer) => Way::ready(request, answer),
-        Page::Serve(Served { visitor, cookie, clean }) => {
+        Page::Serve(Served { visitor, cookie, pending, clean }) => {
             if let Some(clean) = clean {
                 rewrite(&mut request, &clean);
             }
             request.extensions_mut().insert::<Visitor>(visitor);
+            let cookie = cookie.map(|value| LateCookie { value, pending: pending.map(|pending| (Arc::clone(node), pending)) });
             Way::Page { page: service.call(request), cookie }
         }
     }
@@ -275,6 +277,23 @@ fn rewrite(request: &mut ServiceRequest, path_and_query: &str) {
     }
 }
 
+/// A cookie that goes with the application's answer.
+struct LateCookie {
+    value: HeaderValue,
+    /// It is a new master cookie, which a hop of the same browser may have overtaken (rule B6).
+    pending: Option<(Arc<Node>, PendingMint)>,
+}
+
+impl LateCookie {
+    fn add_to(self, headers: &mut HeaderMap) {
+        let is_overtaken =
+            |(node, pending): (Arc<Node>, PendingMint)| !node.env.mints.may_finish(pending, node.env.clock.uptime());
+        if !self.pending.is_some_and(is_overtaken) {
+            add_cookie(headers, self.value);
+        }
+    }
+}
+
 /// Adds our cookie to the application's answer. A shared cache must not keep it, or others would be given that name, or lose
 /// what they said; the application's own word on caching is replaced only where it would allow that.
 fn add_cookie(headers: &mut HeaderMap, cookie: HeaderValue) {
@@ -318,7 +337,7 @@ pin_project! {
     #[project = Step]
     enum Way<F, B> {
         Ready { answer: Option<ServiceResponse<EitherBody<B>>> },
-        Page { #[pin] page: F, cookie: Option<HeaderValue> },
+        Page { #[pin] page: F, cookie: Option<LateCookie> },
         // What has to be waited for first: a body, or what became of a token on another machine.
         Later { answer: Pin<Box<dyn Future<Output = Result<ServiceResponse<EitherBody<B>>, Error>>>> },
     }
@@ -347,7 +366,7 @@ where
             Step::Page { page, cookie } => {
                 let mut answer = std::task::ready!(page.poll(context))?;
                 if let Some(cookie) = cookie.take() {
-                    add_cookie(answer.headers_mut(), cookie);
+                    cookie.add_to(answer.headers_mut());
                 }
                 Poll::Ready(Ok(answer.map_into_left_body()))
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::rt::time::timeout;
+use actix_web::rt::time::{sleep, timeout};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::clock::UnixSeconds;
@@ -17,6 +17,7 @@ use crate::domain::record::Outcome;
 use crate::domain::referrer::Referrer;
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
+use crate::domain::url::Location;
 use crate::http::Env;
 use crate::http::answer::{Answer, Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step, Timing, Work};
@@ -37,7 +38,14 @@ const UNKNOWN_SITE: Refusal = Refusal {
     advice: "This address is part of how a company's websites recognise a visitor, and the website that sent you is not one of them. Its operator can add it to the broker's configuration.",
 };
 
-/// Rule B3: nobody is looking at this, so nothing may be set.
+/// Marks a hop that the broker has sent round once: the look-alike's answer has reached its browser by now.
+const SETTLED: &str = "&settled=1";
+
+/// How long the first answer of two look-alikes may take to reach the browser, before the broker asks the second for the
+/// master cookie once more (rules B6, S16).
+const SETTLING_TIME: Duration = Duration::from_millis(100);
+
+/// Rule B3: no page of ours belongs there, so nothing may be set.
 const NOT_A_NAVIGATION: Refusal = Refusal {
     status: 403,
     code: "not_a_navigation",
@@ -47,6 +55,8 @@ const NOT_A_NAVIGATION: Refusal = Refusal {
 /// Why a known site's visitor is sent back without an ID (rule B2).
 enum Nothing {
     Request(hop_request::HopRefusal),
+    /// A look-alike's master cookie may be on its way to this browser.
+    Unsettled,
     Visitor(&'static str),
     Unable,
 }
@@ -94,24 +104,25 @@ fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Told {
     let path_and_query = request.uri().path_and_query().map_or("/", |both| both.as_str());
     let (cookies, is_revoked) = env.read_id(request.headers(), primary, now);
     let facts = facts_beside(cookies, request.method(), path_and_query, request.headers(), &env.cookies);
-    match facts.page_navigation(site.legacy_browsers) {
-        Ok(()) => {}
-        // A crawler that was led here goes back to the page that it wanted (rule S5), and so does a browser that cannot say
-        // what it is doing, or whose word on it was taken out on the way: it may be a person's.
-        Err(reason @ (Reason::Crawler | Reason::NoFetchMetadata)) => {
-            let back = way_back(query, &site.origin).with_empty_parameter();
-            return without(reason.code(), redirect(Redirect::Onward, back, None));
-        }
-        Err(reason) => {
+    if let Err(reason) = facts.page_navigation(site.legacy_browsers) {
+        // No page is shown in a frame or from a prefetch that the visitor would miss. Whatever else this is, something on the
+        // way may have altered the request, and the visitor is owed the page (rule B3).
+        if facts.is_speculative || facts.is_framed() {
             return without(reason.code(), NOT_A_NAVIGATION.page());
         }
+        let back = way_back(query, &site.origin).with_empty_parameter();
+        return without(reason.code(), redirect(Redirect::Onward, back, None));
     }
     let refused_by_browser = facts.gpc && primary.honour_gpc;
     if !env.may(request.head()) {
         let back = way_back(query, &site.origin).with_empty_parameter();
         return without(TOO_MANY, redirect(Redirect::Onward, back, None));
     }
-    match take(broker, env, site, query, facts.cookies.state, refused_by_browser, now) {
+    let (query, is_settled) = query.strip_suffix(SETTLED).map_or((query, false), |query| (query, true));
+    let client = || env.proxies.client_key(request.peer_addr().map(|address| address.ip()), request.headers());
+    let keeps_cookies = facts.cookies.seen;
+    let asking = Asking { site, query, is_settled, keeps_cookies, client: &client, refused_by_browser, now };
+    match take(broker, env, &asking, facts.cookies.state) {
         Ok(Answered { asked, identity, token, cookie, code }) => {
             let flow = Some(asked.flow);
             let page = asked.page.unwrap_or_else(|| way_back(query, &site.origin));
@@ -135,15 +146,25 @@ fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Told {
             let answer = redirect(Redirect::Onward, page.with_token(&token), cookie);
             Told { answer: written(noted, broker.hop_wait, answer, ended), code, flow }
         }
+        Err(Nothing::Unsettled) => {
+            let again = Location::hop(&primary.origin, &format!("{query}{SETTLED}"));
+            let answer = async move {
+                sleep(SETTLING_TIME).await;
+                redirect(Redirect::Onward, again, None)
+            };
+            Told { answer: Answer::Later(Box::pin(answer)), code: "hop_settling", flow: None }
+        }
         Err(nothing) => {
-            let code = match nothing {
-                Nothing::Request(refusal) => refusal.code(),
-                Nothing::Visitor(code) => code,
-                Nothing::Unable => "hop_unable",
+            let (code, is_repeated) = match nothing {
+                Nothing::Request(refusal) => (refusal.code(), broker.refused_again(query, env.clock.uptime())),
+                Nothing::Visitor(code) => (code, false),
+                Nothing::Unable | Nothing::Unsettled => ("hop_unable", false),
             };
             // A revoked ID goes from here as from any other site.
             let denied = is_revoked.then(|| broker.set_master(env, &SiteState::DENIED, now)).flatten();
-            without(code, redirect(Redirect::Onward, way_back(query, &site.origin).with_empty_parameter(), denied))
+            let back = way_back(query, &site.origin);
+            let back = if is_repeated { back.with_stop() } else { back.with_empty_parameter() };
+            without(code, redirect(Redirect::Onward, back, denied))
         }
     }
 }
@@ -185,16 +206,21 @@ struct Answered {
     code: &'static str,
 }
 
-fn take(
-    broker: &Broker,
-    env: &Env,
-    site: &RegisteredSite,
-    query: &str,
-    master: SiteState,
+/// A hop request that is about to be verified.
+struct Asking<'a> {
+    site: &'a RegisteredSite,
+    query: &'a str,
+    is_settled: bool,
+    /// The browser sent a cookie of the primary's: an answer of the primary has reached it.
+    keeps_cookies: bool,
+    client: &'a dyn Fn() -> u128,
     refused_by_browser: bool,
     now: UnixSeconds,
-) -> Result<Answered, Nothing> {
-    let asked = hop_request::verify(query, Endpoint::Hop, &broker.primary.site.origin, &site.origin, &site.hop_key, now)
+}
+
+fn take(broker: &Broker, env: &Env, asking: &Asking<'_>, master: SiteState) -> Result<Answered, Nothing> {
+    let Asking { site, query, is_settled, keeps_cookies, client, refused_by_browser, now } = *asking;
+    let asked = hop_request::verify(query, Endpoint::Hop, &broker.primary.site.origin, &site.origin, site.hop_keys(), now)
         .map_err(Nothing::Request)?;
     if refused_by_browser || master.choice == Choice::Denied {
         return Err(Nothing::Visitor(Reason::Refused.code()));
@@ -202,6 +228,11 @@ fn take(
     let (identity, code) = match master.identity {
         Some(identity) => (identity, "hop_known"),
         None => {
+            let (client, uptime) = (client(), env.clock.uptime());
+            if !is_settled && !keeps_cookies && (asked.look_alike || env.mints.is_on_page(client, uptime)) {
+                return Err(Nothing::Unsettled);
+            }
+            env.mints.by_hop(client, uptime);
             // A missing master is minted new, whatever the site may know (rule B6).
             let visitor = VisitorId::mint(&*env.random).map_err(|_| Nothing::Unable)?;
             (Identity { visitor, source: Source::Broker, created: now }, "hop_minted")

@@ -19,9 +19,14 @@ use crate::domain::hop_request::HopRequest;
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState};
 use crate::http::{Env, ServedSite};
+use crate::store::recent_set::{Claim, RecentSet};
 use crate::store::record_keeper::Keeper;
 use crate::token::claims::{TOKEN_LIFE_MAX, TokenId};
 use crate::token::mint::{Statement, Token, bounce_token};
+
+/// How long refused hop requests are remembered, and how many.
+const REFUSED_SPAN: Duration = Duration::from_secs(60);
+const REFUSED_MAX: usize = 65_536;
 
 /// The broker.
 pub struct Broker {
@@ -36,6 +41,7 @@ pub struct Broker {
     sites: HashMap<String, RegisteredSite>,
     api_keys: HashMap<[u8; 32], Origin>,
     metadata: String,
+    refused: RecentSet,
 }
 
 impl Broker {
@@ -48,12 +54,27 @@ impl Broker {
         keeper: Arc<Keeper>,
         hop_wait: Duration,
     ) -> Self {
-        let own = (&primary.site.api_key, &primary.site.origin);
-        let keys = sites.iter().map(|site| (&site.api_key, &site.origin)).chain([own]);
-        let api_keys = keys.map(|(key, origin)| (ApiKey::digest(key.as_str()), origin.clone())).collect();
+        let own = (&primary.site.api_key, primary.site.other.as_ref(), &primary.site.origin);
+        let keys = sites.iter().map(|site| (&site.api_key, site.other.as_ref(), &site.origin)).chain([own]);
+        let api_keys = keys
+            .flat_map(|(key, other, origin)| {
+                [Some(key), other.map(|other| &other.api_key)].into_iter().flatten().map(move |key| (key, origin))
+            })
+            .map(|(key, origin)| (ApiKey::digest(key.as_str()), origin.clone()))
+            .collect();
         let metadata = metadata::write(&primary.site.origin, whoami, &sites);
         let sites = sites.into_iter().map(|site| (site.origin.as_str().to_owned(), site)).collect();
-        Self { primary, whoami, keeper, hop_wait, sites, api_keys, metadata }
+        let refused = RecentSet::new(REFUSED_SPAN, REFUSED_MAX);
+        Self { primary, whoami, keeper, hop_wait, sites, api_keys, metadata, refused }
+    }
+
+    /// Notes that a hop request is refused; whether the same one was refused twice within the last minute. A browser sends no
+    /// request three times: a cache keeps the redirect that leads here, and perhaps the one that would end it (rule S18).
+    fn refused_again(&self, query: &str, uptime: Duration) -> bool {
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&ring::digest::digest(&ring::digest::SHA256, query.as_bytes()).as_ref()[..16]);
+        let request = u128::from_be_bytes(digest);
+        [request, request ^ 1].into_iter().all(|time| self.refused.claim(time, uptime) == Claim::Again)
     }
 
     /// The origins of all the company's sites, the primary first and the others in the order of their names.

@@ -54,7 +54,7 @@ pub fn whoami(broker: &Broker, env: &Env, request: &HttpRequest) -> HttpResponse
     let facts = facts(request.method(), "/", request.headers(), env, primary, now);
     let master = facts.cookies.state;
     let refused = (facts.gpc && primary.honour_gpc) || master.choice == Choice::Denied || facts.is_speculative || !facts.is_get;
-    let asked = hop_request::verify(query, Endpoint::Whoami, &primary.origin, &site.origin, &site.hop_key, now);
+    let asked = hop_request::verify(query, Endpoint::Whoami, &primary.origin, &site.origin, site.hop_keys(), now);
     let (token, code, flow) = match (asked, master.identity) {
         (Err(refusal), _) => (None, refusal.code(), None),
         (Ok(_), _) if refused => (None, "refused", None),

@@ -188,6 +188,7 @@ fn served_site(origin: &Origin, role: Role, consent: ConsentPolicy, now: UnixSec
         cookie_key,
         hop_key,
         api_key: secret.api_key(),
+        other: None,
         satellite: None,
     };
     Ok(ServedSite { site, keys: KeySource::Fixed(keys), files: None })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::consent::ConsentPolicy;
 use crate::domain::contract::{COOKIE_DAYS_DEFAULT, COOKIE_DAYS_MAX};
-use crate::domain::site::{Role, Site, SkipList, Subdomain};
+use crate::domain::site::{Role, Site, SiteKeys, SkipList, Subdomain};
 
 use super::ServedSite;
 use super::files::Files;
@@ -45,6 +45,7 @@ pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared
         cookie_key,
         hop_key,
         api_key: secret.api_key(),
+        other: shared.other.as_ref().map(|other| SiteKeys::new(role, other)),
         satellite: subdomain,
     };
     Some(ServedSite { site, keys: keys?.value, files: pages })

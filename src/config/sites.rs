@@ -9,7 +9,7 @@ use super::origins::Origins;
 use super::reader::Table;
 use super::served::{SERVED_KEYS, read_served};
 use super::{BrokerConfig, Profile, RegisteredSite, SITES_MAX, ServedSite};
-use crate::domain::site::Role;
+use crate::domain::site::{Role, SiteKeys};
 
 /// All that was read. Something may be missing from it, but then a mistake was noted.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub(super) struct Sites {
 pub(super) struct Shared {
     pub(super) origin: Option<Origin>,
     pub(super) secret: Option<SiteSecret>,
+    /// Accepted beside it, while the secret is rotated.
+    pub(super) other: Option<SiteSecret>,
     pub(super) legacy_browsers: bool,
     /// Whether its satellite is on another origin, and where.
     pub(super) is_apart: bool,
@@ -34,13 +36,15 @@ pub(super) struct Shared {
 impl Shared {
     fn read(table: &mut Table<'_, '_>, origin: Option<Origin>, files: &Files<'_>) -> Self {
         let secret = read_secret(table, files);
+        let other = read_other_secret(table, files);
         let legacy_browsers = table.flag("legacy_browsers").unwrap_or(false);
-        Self { origin, secret, legacy_browsers, is_apart: false, satellite: None }
+        Self { origin, secret, other, legacy_browsers, is_apart: false, satellite: None }
     }
 
     fn registered(&self) -> Option<RegisteredSite> {
         let site = RegisteredSite::new(self.origin.clone()?, self.secret.as_ref()?, self.legacy_browsers);
-        Some(RegisteredSite { satellite: self.satellite.clone(), ..site })
+        let other = self.other.as_ref().map(|other| SiteKeys::new(Role::Secondary, other));
+        Some(RegisteredSite { satellite: self.satellite.clone(), other, ..site })
     }
 }
 
@@ -94,7 +98,7 @@ fn read_primary(mut table: Table<'_, '_>, serve: bool, files: &Files<'_>, origin
         let shared = Shared::read(&mut table, sites.primary.clone(), files);
         sites.served.extend(read_served(&mut table, Role::Primary, &shared, files));
     } else {
-        for key in SERVED_KEYS.into_iter().chain(["secret_file", "secret_env", "legacy_browsers", "whoami"]) {
+        for key in SERVED_KEYS.into_iter().chain(SECRET_KEYS).chain(["legacy_browsers", "whoami"]) {
             table.refuse(key, "has no use with serve = false, which leaves origin alone; take it out");
         }
     }
@@ -127,6 +131,18 @@ fn read_secondary(
         sites.registered.extend(shared.registered());
     }
     table.finish();
+}
+
+/// Where a site's secrets are: its own, and the one that is accepted beside it during a rotation.
+const SECRET_KEYS: [&str; 4] = ["secret_file", "secret_env", "also_accept_secret_file", "also_accept_secret_env"];
+
+fn read_other_secret(table: &mut Table<'_, '_>, files: &Files<'_>) -> Option<SiteSecret> {
+    if table.has("also_accept_secret_env") {
+        table.refuse_beside("also_accept_secret_file", "also_accept_secret_env");
+    }
+    let from_env = table.text("also_accept_secret_env", |name| files.secret_env(name));
+    let from_file = table.text("also_accept_secret_file", |path| files.secret_file(path));
+    from_env.or(from_file).map(|found| found.value)
 }
 
 fn read_secret(table: &mut Table<'_, '_>, files: &Files<'_>) -> Option<SiteSecret> {

@@ -18,6 +18,8 @@ pub const TOO_MANY: &str = "too_many";
 pub enum Refusal {
     /// The parameter is empty: the broker had nothing to give.
     Empty,
+    /// The broker saw the same refused request again and again (rule S18).
+    Stopped,
     /// The parameter is there more than once.
     Repeated,
     /// Consent does not stand here (rule R6).
@@ -39,11 +41,30 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether a visitor that a link brought goes on a hop instead (rule R10). A forged token does not: no link of ours made it.
+    #[must_use]
+    pub const fn leads_to_a_hop(self) -> bool {
+        matches!(
+            self,
+            Self::WrongReferrer
+                | Self::Replayed
+                | Self::ReplayUnknown
+                | Self::Token(TokenRefusal::Expired | TokenRefusal::UnknownKey)
+        )
+    }
+
+    /// Whether a hop of this browser may just have ended so. When it ends so again and again, the browser is in a loop (rule S18).
+    #[must_use]
+    pub const fn ends_a_hop(self) -> bool {
+        matches!(self, Self::Empty | Self::Stopped | Self::NoConsent | Self::Revoked | Self::WrongFlow | Self::ReplayUnknown)
+    }
+
     /// A stable name for logs and metrics.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Empty => "empty",
+            Self::Stopped => "stopped",
             Self::Repeated => "repeated",
             Self::NoConsent => "no_consent",
             Self::Token(refusal) => refusal.code(),

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The one query parameter that is ours: the token on its way back, or on a link.
 pub const PARAMETER: &str = "_tl";
 
+/// In place of a token: the page itself is the answer, so that no redirect follows (rule S18).
+pub const STOP: &str = "stop";
+
 /// Everything of ours on a site's own origin is below this.
 pub const PREFIX: &str = "/_throughline/";
 

@@ -72,6 +72,12 @@ impl<'a> Facts<'a> {
         self.cookies.seen || self.has_hop_cookie
     }
 
+    /// Whether the answer would be shown inside another page.
+    #[must_use]
+    pub fn is_framed(&self) -> bool {
+        matches!(self.fetch_dest, Some("iframe" | "frame" | "fencedframe" | "embed" | "object"))
+    }
+
     /// Where the visitor's consent stands on `site`.
     #[must_use]
     pub const fn standing(&self, site: &Site) -> Standing {

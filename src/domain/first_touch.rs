@@ -67,6 +67,13 @@ impl fmt::Debug for FirstTouch {
 }
 
 impl FirstTouch {
+    /// How many bytes of text it holds.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let campaign: usize = self.campaign.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.referrer.as_ref().map_or(0, String::len) + self.landing.len() + campaign
+    }
+
     /// What is kept of a first visit. `referrer` is the `Referer` header.
     #[must_use]
     pub fn of(page: &PageUrl, referrer: Option<&str>, own: &OwnHosts, at: UnixSeconds) -> Self {

@@ -4,7 +4,7 @@
 //! nothing can be read from it in two ways (rules B2, B10). The MAC covers the bytes as they travel.
 //!
 //! ```text
-//! v=1&site=<origin>&flow=<43>&iat=<seconds>&consent=<granted|implied>[&return=<URL>[&referrer=<URL>]]&sig=<43>
+//! v=1&site=<origin>&flow=<43>&iat=<seconds>&consent=<granted|implied>[&look_alike=1][&return=<URL>[&referrer=<URL>]]&sig=<43>
 //! ```
 
 use std::fmt::{self, Write as _};
@@ -19,6 +19,9 @@ use super::consent::Basis;
 use super::contract::{HOP_REQUEST_LIFE, RETURN_LENGTH_MAX};
 use super::referrer::Referrer;
 use super::url::PageUrl;
+
+/// Says that a look-alike is on its way.
+const LOOK_ALIKE: &str = "&look_alike=1";
 
 /// Which endpoint a request is for. The MAC covers it, so that neither can serve as the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +50,8 @@ pub struct HopRequest {
     pub issued_at: UnixSeconds,
     /// On what consent it stands.
     pub basis: Basis,
+    /// A client that looks like this one left on a hop a moment ago: it may be the same browser (rule S16). Never for `whoami`.
+    pub look_alike: bool,
     /// The page to come back to; none for `whoami`.
     pub page: Option<PageUrl>,
     /// What led to that page, where its script began the hop: the `Referer` is the page itself then.
@@ -64,6 +69,9 @@ impl HopRequest {
         push_base64url(&mut query, self.flow.as_bytes());
         let _ = write!(query, "&iat={}&consent={}", self.issued_at, self.basis.as_str());
         if let Some(page) = &self.page {
+            if self.look_alike {
+                query.push_str(LOOK_ALIKE);
+            }
             query.push_str("&return=");
             push_encoded(&mut query, page.as_str());
             if let Some(referrer) = &self.referrer {
@@ -154,16 +162,16 @@ fn first<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.strip_prefix(name))
 }
 
-/// Reads and believes a query for `endpoint`, or says why not.
+/// Reads and believes a query for `endpoint` that one of `keys` signed, or says why not.
 ///
 /// # Errors
 /// Rules B2, B10 and U2.
-pub fn verify(
+pub fn verify<'k>(
     query: &str,
     endpoint: Endpoint,
     broker: &Origin,
     site: &Origin,
-    key: &MacKey,
+    keys: impl IntoIterator<Item = &'k MacKey>,
     now: UnixSeconds,
 ) -> Result<HopRequest, HopRefusal> {
     let (signed, tag) = query.rsplit_once("&sig=").ok_or(HopRefusal::Malformed)?;
@@ -175,8 +183,16 @@ pub fn verify(
     let flow = Flow::parse(next("flow=")?).ok_or(HopRefusal::Malformed)?;
     let issued_at = decimal(next("iat=")?).ok_or(HopRefusal::Malformed)?;
     let basis = next("consent=")?;
+    let mut look_alike = false;
     let page = match endpoint {
-        Endpoint::Hop => Some(next("return=")?),
+        Endpoint::Hop => {
+            let mut pair = next("")?;
+            if pair == &LOOK_ALIKE[1..] {
+                look_alike = true;
+                pair = next("")?;
+            }
+            Some(pair.strip_prefix("return=").ok_or(HopRefusal::Malformed)?)
+        }
         Endpoint::Whoami => None,
     };
     let referrer = match (endpoint, pairs.next()) {
@@ -187,7 +203,8 @@ pub fn verify(
     if pairs.next().is_some() {
         return Err(HopRefusal::Malformed);
     }
-    if !key.verify(&mac_parts(endpoint, broker, signed), tag) {
+    let parts = mac_parts(endpoint, broker, signed);
+    if !keys.into_iter().any(|key| key.verify(&parts, tag)) {
         return Err(HopRefusal::BadSignature);
     }
     if issued_at > now.plus(CLOCK_SKEW) || now >= issued_at.plus(HOP_REQUEST_LIFE + CLOCK_SKEW) {
@@ -209,7 +226,7 @@ pub fn verify(
         }
         None => None,
     };
-    Ok(HopRequest { flow, issued_at, basis, page, referrer })
+    Ok(HopRequest { flow, issued_at, basis, look_alike, page, referrer })
 }
 
 fn decimal(text: &str) -> Option<UnixSeconds> {
@@ -274,7 +291,8 @@ mod tests {
 
     fn request(site: &Origin, page: &str) -> HopRequest {
         let flow = FlowSecret::new([9; 16]).flow();
-        HopRequest { flow, issued_at: NOW, basis: Basis::Implied, page: Some(PageUrl::on(site, page).unwrap()), referrer: None }
+        let page = Some(PageUrl::on(site, page).unwrap());
+        HopRequest { flow, issued_at: NOW, basis: Basis::Implied, look_alike: false, page, referrer: None }
     }
 
     #[test]
@@ -284,7 +302,7 @@ mod tests {
             let request = request(&site, page);
             let query = request.sign(&broker, &site, &key);
             assert_eq!(site_named(&query).as_deref(), Some(site.as_str()));
-            assert_eq!(verify(&query, Endpoint::Hop, &broker, &site, &key, NOW), Ok(request), "{page}");
+            assert_eq!(verify(&query, Endpoint::Hop, &broker, &site, [&key], NOW), Ok(request), "{page}");
         }
     }
 
@@ -292,7 +310,7 @@ mod tests {
     fn b2_forged_stale_or_unsigned_requests_are_refused() {
         let (broker, site, key) = parties();
         let good = request(&site, "/p?x=1").sign(&broker, &site, &key);
-        let check = |query: &str, now| verify(query, Endpoint::Hop, &broker, &site, &key, now).map(|_| ());
+        let check = |query: &str, now| verify(query, Endpoint::Hop, &broker, &site, [&key], now).map(|_| ());
         assert_eq!(check(&good, NOW), Ok(()));
         // Any byte changed, taken out or put in.
         for index in 0..good.len() {
@@ -312,12 +330,12 @@ mod tests {
         assert_eq!(check(&good, UnixSeconds(NOW.0 - 6)), Err(HopRefusal::Stale));
         // Another site's key, another broker, the other endpoint.
         let other = SiteSecret::parse("AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA").unwrap().derive(Purpose::HopRequest);
-        assert_eq!(verify(&good, Endpoint::Hop, &broker, &site, &other, NOW), Err(HopRefusal::BadSignature));
-        assert_eq!(verify(&good, Endpoint::Hop, &site, &site, &key, NOW), Err(HopRefusal::BadSignature));
-        assert!(verify(&good, Endpoint::Whoami, &broker, &site, &key, NOW).is_err());
+        assert_eq!(verify(&good, Endpoint::Hop, &broker, &site, [&other], NOW), Err(HopRefusal::BadSignature));
+        assert_eq!(verify(&good, Endpoint::Hop, &site, &site, [&key], NOW), Err(HopRefusal::BadSignature));
+        assert!(verify(&good, Endpoint::Whoami, &broker, &site, [&key], NOW).is_err());
         let whoami = HopRequest { page: None, ..request(&site, "/") }.sign(&broker, &site, &key);
-        assert!(verify(&whoami, Endpoint::Whoami, &broker, &site, &key, NOW).is_ok());
-        assert!(verify(&whoami, Endpoint::Hop, &broker, &site, &key, NOW).is_err());
+        assert!(verify(&whoami, Endpoint::Whoami, &broker, &site, [&key], NOW).is_ok());
+        assert!(verify(&whoami, Endpoint::Hop, &broker, &site, [&key], NOW).is_err());
     }
 
     #[test]
@@ -328,7 +346,7 @@ mod tests {
         let resign = |signed: &str| {
             let mut query = format!("{signed}&sig=");
             push_base64url(&mut query, &key.tag(&mac_parts(Endpoint::Hop, &broker, signed)));
-            verify(&query, Endpoint::Hop, &broker, &site, &key, NOW).map(|_| ())
+            verify(&query, Endpoint::Hop, &broker, &site, [&key], NOW).map(|_| ())
         };
         assert_eq!(resign(signed), Ok(()));
         for pair in signed.split('&') {

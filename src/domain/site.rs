@@ -7,6 +7,7 @@ use crate::base::secret::{ApiKey, MacKey, Purpose, SiteSecret};
 
 use super::consent::ConsentPolicy;
 use super::contract::{PREFIX, path};
+use super::site_cookie::CookieKeys;
 
 /// Which part a site plays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,8 +41,31 @@ pub struct Site {
     pub hop_key: MacKey,
     /// What this site shows to the broker's API.
     pub api_key: ApiKey,
+    /// The keys of the other secret, while the site's secret is rotated.
+    pub other: Option<SiteKeys>,
     /// Where its satellite is, if not on the site's own origin.
     pub satellite: Option<Subdomain>,
+}
+
+/// The keys of a secret that a site accepts beside its own, and never signs with. A rotation needs two valid secrets at a
+/// time: nodes change one after the other, and cookies outlive the change.
+#[derive(Debug, Clone)]
+pub struct SiteKeys {
+    /// Verifies the ID cookie.
+    pub cookie_key: MacKey,
+    /// Verifies hop requests.
+    pub hop_key: MacKey,
+    /// Is accepted at the broker's API.
+    pub api_key: ApiKey,
+}
+
+impl SiteKeys {
+    /// The keys that `secret` gives to a site of that role.
+    #[must_use]
+    pub fn new(role: Role, secret: &SiteSecret) -> Self {
+        let (cookie_key, hop_key) = Site::keys(role, secret);
+        Self { cookie_key, hop_key, api_key: secret.api_key() }
+    }
 }
 
 /// The satellite of a site whose pages have no server of their own: on a sub-domain of the same registrable domain.
@@ -58,6 +82,12 @@ impl Site {
     #[must_use]
     pub fn served_at(&self) -> &Origin {
         self.satellite.as_ref().map_or(&self.origin, |satellite| &satellite.origin)
+    }
+
+    /// What verifies its ID cookie.
+    #[must_use]
+    pub fn cookie_keys(&self) -> CookieKeys<'_> {
+        CookieKeys { own: &self.cookie_key, other: self.other.as_ref().map(|other| &other.cookie_key) }
     }
 
     /// The keys of its cookie and of its hop requests that a site's secret gives, for its part.
@@ -80,6 +110,8 @@ pub struct RegisteredSite {
     pub hop_key: MacKey,
     /// What it shows to the API.
     pub api_key: ApiKey,
+    /// The keys of the other secret, while the site's secret is rotated.
+    pub other: Option<SiteKeys>,
     /// Whether its visitors' browsers may be too old for fetch metadata (rule S3).
     pub legacy_browsers: bool,
     /// Where its satellite is, if not on the site's own origin.
@@ -92,7 +124,12 @@ impl RegisteredSite {
     pub fn new(origin: Origin, secret: &SiteSecret, legacy_browsers: bool) -> Self {
         let hop_key = secret.derive(Purpose::HopRequest);
         let api_key = secret.api_key();
-        Self { origin, hop_key, api_key, legacy_browsers, satellite: None }
+        Self { origin, hop_key, api_key, other: None, legacy_browsers, satellite: None }
+    }
+
+    /// The keys that verify its hop requests.
+    pub fn hop_keys(&self) -> impl Iterator<Item = &MacKey> + Clone {
+        std::iter::once(&self.hop_key).chain(self.other.as_ref().map(|other| &other.hop_key))
     }
 }
 

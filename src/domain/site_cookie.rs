@@ -133,22 +133,48 @@ pub struct Reading {
     pub seen: bool,
     /// What could be believed.
     pub state: SiteState,
+    /// The other secret of a rotation protects that state: the site writes the cookie anew with its own.
+    pub by_other_secret: bool,
+}
+
+/// The keys that verify an ID cookie.
+#[derive(Clone, Copy, Debug)]
+pub struct CookieKeys<'a> {
+    /// Of the site's own secret.
+    pub own: &'a MacKey,
+    /// Of the other secret, while the site's secret is rotated.
+    pub other: Option<&'a MacKey>,
+}
+
+impl<'a> From<&'a MacKey> for CookieKeys<'a> {
+    fn from(own: &'a MacKey) -> Self {
+        Self { own, other: None }
+    }
 }
 
 /// Reads all cookies of the name (rule R9): a refusal counts above everything, then the first that verifies with an ID in
 /// it that is still alive, then the first that verifies at all.
-pub fn read<'a>(values: impl Iterator<Item = &'a str>, key: &MacKey, cookie_life: Duration, now: UnixSeconds) -> Reading {
+pub fn read<'a, 'k>(
+    values: impl Iterator<Item = &'a str>,
+    keys: impl Into<CookieKeys<'k>>,
+    cookie_life: Duration,
+    now: UnixSeconds,
+) -> Reading {
+    let keys = keys.into();
     let mut reading = Reading::default();
     for value in values {
         reading.seen = true;
         match value {
-            DENIED => return Reading { seen: true, state: SiteState::DENIED },
+            DENIED => return Reading { seen: true, state: SiteState::DENIED, by_other_secret: false },
             PROBE => {}
             _ if reading.state.identity.is_some() => {}
             _ => {
                 let better = |state: &SiteState| state.identity.is_some() || reading.state == SiteState::default();
-                if let Some(state) = read_one(value, key, cookie_life, now).filter(better) {
-                    reading.state = state;
+                let read = |key| read_one(value, key, cookie_life, now).filter(better);
+                if let Some(state) = read(keys.own) {
+                    (reading.state, reading.by_other_secret) = (state, false);
+                } else if let Some(state) = keys.other.and_then(read) {
+                    (reading.state, reading.by_other_secret) = (state, true);
                 }
             }
         }
@@ -228,7 +254,7 @@ mod tests {
             let value = state.write(&key());
             assert!(value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)), "{value}");
             assert!(value.len() < 140);
-            assert_eq!(read_all(&[&value]), Reading { seen: true, state });
+            assert_eq!(read_all(&[&value]), Reading { seen: true, state, ..Reading::default() });
         }
     }
 
@@ -239,7 +265,7 @@ mod tests {
             let mut changed = value.clone().into_bytes();
             changed[index] = if changed[index] == b'1' { b'2' } else { b'1' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(read_all(&[&changed]), Reading { seen: true, state: SiteState::default() }, "{changed}");
+            assert_eq!(read_all(&[&changed]), Reading { seen: true, ..Reading::default() }, "{changed}");
             assert_eq!(read_all(&[&value[..index]]).state, SiteState::default());
         }
         let other = SiteSecret::parse("AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA").unwrap();
@@ -256,7 +282,7 @@ mod tests {
         for values in [["forged", &value], [&value, "forged"], [&begun, &value], [&value, &begun], ["probe", &value]] {
             assert_eq!(read_all(&values).state, good, "{values:?}");
         }
-        assert_eq!(read_all(&["forged", "1.b.x.y.z"]), Reading { seen: true, state: SiteState::default() });
+        assert_eq!(read_all(&["forged", "1.b.x.y.z"]), Reading { seen: true, ..Reading::default() });
         assert_eq!(read_all(&[&value, "denied"]).state, SiteState::DENIED);
         assert_eq!(read_all(&[]), Reading::default());
     }

@@ -17,7 +17,7 @@ use std::fmt;
 use crate::base::origin::Origin;
 use crate::token::mint::Token;
 
-use super::contract::{PAGE_URL_LENGTH_MAX, PARAMETER, path};
+use super::contract::{PAGE_URL_LENGTH_MAX, PARAMETER, STOP, path};
 use super::parameter::without_parameter;
 
 /// Why a text is no page URL of a site. It is for logs and tests; the visitor only sees the page.
@@ -115,6 +115,13 @@ impl PageUrl {
     #[must_use]
     pub fn with_empty_parameter(self) -> Location {
         self.with_parameter("")
+    }
+
+    /// Goes there with [`STOP`]: the same refused request came again and again, so something keeps redirects that it must not
+    /// keep. The satellite answers with the page, whatever else the browser brings (rule S18).
+    #[must_use]
+    pub fn with_stop(self) -> Location {
+        self.with_parameter(STOP)
     }
 
     pub(super) fn with_parameter(self, value: &str) -> Location {

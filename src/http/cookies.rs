@@ -39,7 +39,7 @@ impl CookieJar {
     /// What the ID cookies of a request to `site` say.
     #[must_use]
     pub fn read_id(&self, headers: &HeaderMap, site: &Site, now: UnixSeconds) -> Reading {
-        site_cookie::read(values(headers, self.id_of(site)), &site.cookie_key, site.cookie_life, now)
+        site_cookie::read(values(headers, self.id_of(site)), site.cookie_keys(), site.cookie_life, now)
     }
 
     const fn id_of(&self, site: &Site) -> &'static str {
@@ -63,6 +63,17 @@ impl CookieJar {
     pub fn flow(&self, headers: &HeaderMap, flow: Option<Flow>) -> Option<Flow> {
         let flows = values(headers, self.hop).filter_map(FlowSecret::parse).map(|secret| secret.flow());
         flows.into_iter().find(|found| Some(*found) == flow)
+    }
+
+    /// Feeds our cookies of a request to `hasher`, whatever they hold.
+    pub fn feed(&self, headers: &HeaderMap, site: &Site, hasher: &mut impl std::hash::Hasher) {
+        for name in [self.id_of(site), self.hop] {
+            for value in values(headers, name) {
+                hasher.write(value.as_bytes());
+                hasher.write_u8(b';');
+            }
+            hasher.write_u8(b'\n');
+        }
     }
 
     /// Sets the ID cookie.

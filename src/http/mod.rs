@@ -21,6 +21,7 @@ use crate::base::random::Random;
 use crate::domain::site::Site;
 use crate::domain::site_cookie::{Reading, SiteState};
 use crate::store::live_keys::LiveKeys;
+use crate::store::mints::Mints;
 use crate::store::rate_limit::RateLimit;
 use crate::store::revoked_ids::RevokedIds;
 
@@ -40,6 +41,8 @@ pub struct Env {
     pub rates: RateLimit,
     /// IDs that count no more.
     pub revoked: Arc<RevokedIds>,
+    /// Master IDs that were minted a moment ago.
+    pub mints: Arc<Mints>,
 }
 
 impl Env {

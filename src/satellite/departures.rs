@@ -1,80 +1,103 @@
-//! Clients that left on a hop and have not come back with the cookie that says so (rules S16, B6).
+//! Clients that left on a hop and have not come back yet (rules S16, S18, B6).
 //!
-//! Two things go wrong when nobody keeps count of them. Two first tabs in the same instant would both find no master cookie,
-//! and the broker would mint two IDs for one browser. And a browser that does not keep that cookie (it keeps none, something
-//! takes it out, another key protects it) would leave again with every return, where the return itself does not tell.
+//! Two first tabs of one browser in the same instant send no cookie by which the broker could tell that they are one browser's: it
+//! would mint two IDs. The satellite cannot tell such tabs from two visitors behind one address either. So it delays
+//! neither: it lets both go, and says in the second hop request that a look-alike is on its way. The broker lets the first
+//! answer arrive before it looks for the master cookie of the second.
+//!
+//! A browser that keeps no cookie and loses our parameter as well would leave again from the same page with each return. After
+//! a few rounds it gets the page.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use crate::store::recent_set::{Claim, RecentSet};
 
-/// A hop takes less than this; while one client is on its way, another like it stays here.
+/// A hop takes less than this. A longer memory would only send more visitors on the extra redirect.
 const ONE_HOP: Duration = Duration::from_secs(1);
 
-/// So often may clients that look alike leave within [`OFTEN_SPAN`] without one coming back with cookies. Browsers give up
-/// after 20 redirects, and each hop is two.
-const OFTEN: u128 = 8;
-const OFTEN_SPAN: Duration = Duration::from_secs(60);
+/// The most hops that look-alikes without cookies begin from one page within [`ROUNDS_SPAN`] while none of them comes back
+/// there. A round is at most three redirects, and no chain may be longer than 12. Behind several satellites a return may
+/// reach another than the departure: a smaller number would keep visitors back whose hops went well.
+const ROUNDS_MAX: u128 = 4;
+const ROUNDS_SPAN: Duration = Duration::from_secs(5);
 
 const CLIENTS_MAX: usize = 65_536;
 
-/// The memory of departures, in this process only.
+/// The memory of departures, in this process only. Where it is full, a client counts as the first of its kind.
 #[derive(Debug)]
 pub struct Departures {
     now: RecentSet,
-    often: RecentSet,
-}
-
-impl Departures {
-    /// Nobody has left.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { now: RecentSet::new(ONE_HOP, CLIENTS_MAX), often: RecentSet::new(OFTEN_SPAN, CLIENTS_MAX) }
-    }
-
-    /// Notes that a client without a trace of an earlier hop wants to leave; whether it may. Of two at once, one.
-    #[must_use]
-    pub fn may_leave(&self, client: u128, uptime: Duration) -> bool {
-        // A full memory lets nobody leave: their pages are served, and nothing can go round.
-        self.now.claim(client, uptime) == Claim::First && times(client).any(|time| self.often.claim(time, uptime) == Claim::First)
-    }
-
-    /// A client like that has come back with the trace of its hop.
-    pub fn returned(&self, client: u128, uptime: Duration) {
-        self.now.remove(client, uptime);
-        times(client).for_each(|time| self.often.remove(time, uptime));
-    }
+    rounds: RecentSet,
+    hash: RandomState,
 }
 
 impl Default for Departures {
     fn default() -> Self {
-        Self::new()
+        let (now, rounds) = (RecentSet::new(ONE_HOP, CLIENTS_MAX), RecentSet::new(ROUNDS_SPAN, CLIENTS_MAX));
+        Self { now, rounds, hash: RandomState::new() }
     }
 }
 
-fn times(client: u128) -> impl Iterator<Item = u128> {
-    (1..=OFTEN).map(move |time| client ^ time)
+impl Departures {
+    /// Whether a client without cookies may leave from `page`: it is not in a loop.
+    #[must_use]
+    pub fn may_leave(&self, client: u128, page: &str, uptime: Duration) -> bool {
+        self.rounds_of(client, page).any(|round| self.rounds.claim(round, uptime) != Claim::Again)
+    }
+
+    /// Notes that a client without cookies leaves; whether one that looks like it is on its way already.
+    #[must_use]
+    pub fn leave(&self, client: u128, uptime: Duration) -> bool {
+        self.now.claim(client, uptime) == Claim::Again
+    }
+
+    /// A client like that has come back to `page`.
+    pub fn returned(&self, client: u128, page: &str, uptime: Duration) {
+        self.now.remove(client, uptime);
+        self.rounds_of(client, page).for_each(|round| self.rounds.remove(round, uptime));
+    }
+
+    fn rounds_of(&self, client: u128, page: &str) -> impl Iterator<Item = u128> {
+        let from_here = client ^ u128::from(self.hash.hash_one(page));
+        (1..=ROUNDS_MAX).map(move |round| from_here ^ round << 64)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const NOW: Duration = Duration::from_secs(100);
+
     #[test]
-    fn s16_of_two_at_once_one_leaves_and_the_next_when_it_is_back() {
-        let (departures, now) = (Departures::new(), Duration::from_secs(100));
-        assert!(departures.may_leave(1 << 64, now));
-        assert!(!departures.may_leave(1 << 64, now));
-        assert!(departures.may_leave(2 << 64, now), "another client");
-        departures.returned(1 << 64, now);
-        assert!(departures.may_leave(1 << 64, now));
+    fn s16_the_second_of_two_at_once_is_a_look_alike_until_the_first_is_back() {
+        let departures = Departures::default();
+        assert!(!departures.leave(1 << 64, NOW));
+        assert!(departures.leave(1 << 64, NOW));
+        assert!(!departures.leave(2 << 64, NOW), "another client");
+        departures.returned(1 << 64, "/p", NOW);
+        assert!(!departures.leave(1 << 64, NOW));
     }
 
     #[test]
-    fn s16_who_never_comes_back_with_cookies_stays_in_the_end() {
-        let departures = Departures::new();
-        let left = (0..20).filter(|round| departures.may_leave(1 << 64, Duration::from_secs(2 * round))).count();
-        assert_eq!(left, 8);
-        assert!(departures.may_leave(1 << 64, Duration::from_secs(200)), "and may try again later");
+    fn s18_a_client_that_never_comes_back_gets_the_page_after_a_few_rounds() {
+        let departures = Departures::default();
+        let left = (0..20).filter(|_| departures.may_leave(1 << 64, "/p", NOW)).count();
+        assert_eq!(left, 4);
+        assert!(departures.may_leave(1 << 64, "/other", NOW), "another page");
+        assert!(departures.may_leave(1 << 64, "/p", NOW + ROUNDS_SPAN * 2), "and may try again later");
+        departures.returned(1 << 64, "/p", NOW);
+        assert!(departures.may_leave(1 << 64, "/p", NOW));
+    }
+
+    #[test]
+    fn a8_a_full_memory_keeps_no_client_back() {
+        let departures = Departures::default();
+        for client in 0..2 * CLIENTS_MAX as u128 {
+            let client = client << 64 | client;
+            assert!(departures.may_leave(client, "/p", NOW) && !departures.leave(client, NOW), "{client}");
+        }
     }
 }

@@ -69,7 +69,7 @@ pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
     // A hop that is under way in another tab keeps its secret.
     let secret = env.cookies.hop_secret(request.headers()).map_or_else(|| random_bytes(&*env.random).map(FlowSecret::new), Ok);
     let Ok(secret) = secret else { return UNAVAILABLE.json() };
-    let query = HopRequest { flow: secret.flow(), issued_at: now, basis, page: None, referrer: None }.sign(
+    let query = HopRequest { flow: secret.flow(), issued_at: now, basis, look_alike: false, page: None, referrer: None }.sign(
         &satellite.primary,
         &site.origin,
         &site.hop_key,
@@ -102,10 +102,10 @@ pub async fn exchange(
     };
     let (now, begun) = (env.clock.now(), env.clock.uptime());
     let facts = facts(&actix_web::http::Method::POST, path::EXCHANGE, headers, env, site, now);
-    let client = env.proxies.client_key(head.peer_addr.map(|address| address.ip()), headers);
-    if facts.cookies.state.hop_begun.is_some() {
-        satellite.departures.returned(client, env.clock.uptime());
-    }
+    // The flow is over, and its cookie would keep hops back (rule S12). Where the note of a hop by script is lost on the way, the
+    // cookie stays: it is what starts no second hop (rule S18).
+    let is_lost = site.satellite.is_some() && facts.cookies.state.hop_begun.is_none();
+    let over = || if is_lost { None } else { env.cookies.clear_hop() };
     let brought = arrive::Brought { token: &token, headers, referrer };
     let outcome = match check(satellite, env, served, &brought, &facts.cookies.state, facts.standing(site)) {
         Ok(arriving) => {
@@ -122,13 +122,12 @@ pub async fn exchange(
     match outcome {
         Ok(arrived) => {
             tell(arrived.code, arrived.flow);
-            let cookies = [env.cookies.set_id(site, served.same_site, &arrived.state, now), env.cookies.clear_hop()];
+            let cookies = [env.cookies.set_id(site, served.same_site, &arrived.state, now), over()];
             json(StatusCode::OK, &Exchanged { exchanged: true, reason: arrived.code }, cookies.into_iter().flatten())
         }
         Err(refusal) => {
             tell(refusal.code(), None);
-            // The flow is over all the same; its cookie would keep hops back (rule S12).
-            json(StatusCode::OK, &Exchanged { exchanged: false, reason: refusal.code() }, env.cookies.clear_hop())
+            json(StatusCode::OK, &Exchanged { exchanged: false, reason: refusal.code() }, over())
         }
     }
 }

@@ -15,7 +15,7 @@ use super::page::{Page, Served};
 #[must_use]
 pub fn answer(dialect: Dialect, page: Page) -> HttpResponse {
     match (page, dialect) {
-        (Page::Serve(Served { visitor, cookie, clean: _ }), _) => {
+        (Page::Serve(Served { visitor, cookie, pending: _, clean: _ }), _) => {
             let id = visitor.id().map(|id| id.to_string()).unwrap_or_default();
             let source = visitor.source().map_or("", Source::as_str);
             match dialect {

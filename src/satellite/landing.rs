@@ -1,4 +1,4 @@
-//! The end of an arrival: what a browser gets once it is known what became of the token in its URL (rules R1, R3).
+//! The end of an arrival: what a browser gets once it is known what became of the token in its URL (rules R1, R3, R10, S18).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::store::redis_replay::ClaimSoon;
 
 use super::Satellite;
 use super::arrive::{Arrived, Arriving};
-use super::page::{Page, Served, visitor};
+use super::page::{Page, Served, Start, visitor};
 
 /// A request whose token is being claimed. It holds what is needed of the request itself, which may go on meanwhile.
 pub struct Waiting {
@@ -31,53 +31,103 @@ impl Waiting {
     }
 }
 
+/// Where a browser goes whose token did not count.
+pub(super) enum Onward {
+    /// To the clean URL, where no hop starts.
+    Clean,
+    /// Nowhere: the page itself is the answer.
+    Page,
+    /// On a hop, if a link brought it: a link that does not count is no worse than a plain one (rule R10).
+    Hop(Start),
+}
+
 /// What there is to know of the request.
 pub(super) struct Landing {
     /// The path and query without our parameter.
     pub(super) clean: String,
     pub(super) state: SiteState,
     pub(super) standing: Standing,
+    pub(super) onward: Onward,
+    pub(super) is_link: bool,
     pub(super) keeps_cookies: bool,
     /// What clients that look alike share (rule S16).
     pub(super) client: u128,
+    /// What tells arrivals apart (rule S18).
+    pub(super) arrival: u128,
     pub(super) now: UnixSeconds,
     /// When the request came, by the uptime.
     pub(super) begun: Duration,
 }
 
 impl Landing {
-    pub(super) fn land(self, satellite: &Satellite, env: &Env, served: &ServedSite, outcome: Result<Arrived, Refusal>) -> Page {
-        let Self { clean, state, standing, keeps_cookies, client, now, begun } = self;
-        let set_id = |state: &SiteState| env.cookies.set_id(&served.site, served.same_site, state, now);
-        let page = PageUrl::on(&served.site.origin, &clean);
+    pub(super) fn land(
+        mut self,
+        satellite: &Satellite,
+        env: &Env,
+        served: &ServedSite,
+        outcome: Result<Arrived, Refusal>,
+    ) -> Page {
         let (code, flow) = outcome.map_or_else(|refusal| (refusal.code(), None), |arrived| (arrived.code, arrived.flow));
         env.observer.saw(&Event { site: &served.site.origin, step: Step::Arrival, code, flow });
-        let took = env.clock.uptime().saturating_sub(begun);
+        let uptime = env.clock.uptime();
+        let took = uptime.saturating_sub(self.begun);
         env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, code, flow, took });
-        if state.hop_begun.is_some() {
-            satellite.departures.returned(client, env.clock.uptime());
-            satellite.bare_clients.remove(client, env.clock.uptime());
+        satellite.departures.returned(self.client, &self.clean, uptime);
+        if self.state.hop_begun.is_some() {
+            satellite.bare_clients.remove(self.client, uptime);
         }
-        match (outcome, page) {
-            (Ok(arrived), Ok(page)) => {
-                let over = arrived.flow.and_then(|_| env.cookies.clear_hop());
-                let cookies = [set_id(&arrived.state), over].into_iter().flatten();
-                Page::Answer(redirect(Redirect::Clean, page.into_location(), cookies))
+        let ends_a_hop = !self.is_link && outcome.err().is_none_or(Refusal::ends_a_hop);
+        let is_in_loop = ends_a_hop && satellite.arrivals.has_come(self.arrival, uptime);
+        if is_in_loop {
+            self.onward = Onward::Page;
+        } else if !ends_a_hop && self.keeps_cookies && matches!(self.onward, Onward::Page) {
+            self.onward = Onward::Clean;
+        }
+        match outcome {
+            Ok(arrived) => self.adopted(env, served, arrived, is_in_loop),
+            Err(refusal) => self.refused(satellite, env, served, refusal),
+        }
+    }
+
+    /// The ID cookie, and the clean URL (rule R1). The hop cookie goes too, if the browser has brought the note of its hop: where
+    /// the ID cookie is lost on the way, the hop cookie is what starts no second hop.
+    fn adopted(self, env: &Env, served: &ServedSite, arrived: Arrived, is_in_loop: bool) -> Page {
+        let cookie = env.cookies.set_id(&served.site, served.same_site, &arrived.state, self.now);
+        match PageUrl::on(&served.site.origin, &self.clean) {
+            Ok(page) if !is_in_loop => {
+                let is_over = arrived.flow.is_some() && self.state.hop_begun.is_some();
+                let over = is_over.then(|| env.cookies.clear_hop()).flatten();
+                Page::Answer(redirect(Redirect::Clean, page.into_location(), [cookie, over].into_iter().flatten()))
             }
-            (Err(_), Ok(page)) if keeps_cookies => Page::Answer(redirect(Redirect::Clean, page.into_location(), None)),
-            // The page itself. A browser without cookies would come round again and again (rule R3): leave it alone for a
-            // while, and find out whether it keeps any (rule S16).
-            (Err(_), _) => {
-                satellite.bare_clients.claim(client, env.clock.uptime());
-                let probe = standing.basis().and_then(|_| set_id(&SiteState::default())).filter(|_| !keeps_cookies);
-                let known = state.identity.filter(|_| standing.basis().is_some());
-                Page::Serve(Served { cookie: probe, clean: Some(clean), ..Served::plain(visitor(known, standing)) })
-            }
-            // No redirect can lead to this URL, but the token has been used up: the ID goes with the page.
-            (Ok(arrived), Err(_)) => {
-                let served = Served::plain(visitor(arrived.state.identity, standing));
-                Page::Serve(Served { cookie: set_id(&arrived.state), clean: Some(clean), ..served })
+            // The browser is in a loop, or no redirect can lead to this URL: the ID goes with the page.
+            _ => {
+                let served = Served::plain(visitor(arrived.state.identity, self.standing));
+                Page::Serve(Served { cookie, clean: Some(self.clean), ..served })
             }
         }
+    }
+
+    fn refused(self, satellite: &Satellite, env: &Env, served: &ServedSite, refusal: Refusal) -> Page {
+        let Self { clean, state, standing, onward, keeps_cookies, client, now, .. } = self;
+        match (onward, PageUrl::on(&served.site.origin, &clean)) {
+            (Onward::Clean, Ok(page)) => return Page::Answer(redirect(Redirect::Clean, page.into_location(), None)),
+            (Onward::Hop(start), _) if refusal.leads_to_a_hop() => {
+                if let Ok(page) = start.answer(satellite, env, served) {
+                    return page;
+                }
+            }
+            (Onward::Hop(_), Ok(page)) if keeps_cookies => {
+                return Page::Answer(redirect(Redirect::Clean, page.into_location(), None));
+            }
+            _ => {}
+        }
+        // The page itself. A browser that loses our cookies would come round again and again: leave it alone for a while, and
+        // find out whether it keeps any (rules R3, S16).
+        satellite.bare_clients.claim(client, env.clock.uptime());
+        let probe = (!keeps_cookies && standing.basis().is_some())
+            .then(|| env.cookies.set_id(&served.site, served.same_site, &SiteState::default(), now))
+            .flatten();
+        let known = state.identity.filter(|_| standing.basis().is_some());
+        Page::Serve(Served { cookie: probe, clean: Some(clean), ..Served::plain(visitor(known, standing)) })
     }
 }

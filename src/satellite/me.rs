@@ -25,6 +25,7 @@ use crate::http::facts::{gpc, is_own_page};
 use crate::http::{Env, ServedSite};
 use crate::store::records::{Records, Unavailable};
 
+use super::page::note_known;
 use super::{Satellite, script_hop};
 
 /// For every endpoint that only the site's own pages may use.
@@ -111,6 +112,7 @@ pub fn me(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpR
     let Some(identity) = identity.filter(|identity| identity.source != Source::Provisional) else {
         return json(StatusCode::OK, &me, cookie).into();
     };
+    note_known(satellite, served, &identity, standing);
     let (records, origin) = (Arc::clone(&satellite.records), served.site.origin.clone());
     let just_came = env.clock.now().since(identity.created) <= JUST_CAME_SPAN;
     Answer::Later(Box::pin(async move {

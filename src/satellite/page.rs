@@ -10,9 +10,10 @@ use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
 use crate::base::origin::Origin;
 use crate::base::random::{NoRandomness, random_bytes};
-use crate::domain::arrival::Refusal as ArrivalRefusal;
+use crate::domain::arrival::{Refusal as ArrivalRefusal, TOO_MANY};
 use crate::domain::breaker::Circuit;
-use crate::domain::consent::Standing;
+use crate::domain::consent::{Basis, Standing};
+use crate::domain::contract::STOP;
 use crate::domain::decision::{Decision, Facts, Reason, decide, known};
 use crate::domain::hop_request::HopRequest;
 use crate::domain::parameter::{Parameter, parameter, without_parameter};
@@ -25,13 +26,15 @@ use crate::http::event::{Event, Step};
 use crate::http::facts::{facts_beside, gpc, is_early_data, referrer_origin, text};
 use crate::http::visitor::Visitor;
 use crate::http::{Env, ServedSite};
+use crate::store::mints::PendingMint;
 use crate::store::record_keeper::Sighting;
 use crate::store::replay::Claiming;
-use crate::token::claims::{Flow, FlowSecret};
+use crate::token::claims::{Flow, FlowSecret, TokenKind};
+use crate::token::verify::UnverifiedToken;
 
 use super::Satellite;
 use super::arrive::{Brought, check};
-use super::landing::{Landing, Waiting};
+use super::landing::{Landing, Onward, Waiting};
 
 /// What becomes of the request.
 pub enum Page {
@@ -52,17 +55,19 @@ pub enum Decided {
 
 /// How the application serves it.
 pub struct Served {
-    /// Whom it is told of.
+    /// The visitor, as the application is told.
     pub visitor: Visitor,
     /// A cookie to add to its answer, which no shared cache may keep then.
     pub cookie: Option<HeaderValue>,
+    /// The cookie is a new master cookie: it goes only if this still allows it when the application has answered (rule B6).
+    pub pending: Option<PendingMint>,
     /// The path and query without our parameter, if it was there.
     pub clean: Option<String>,
 }
 
 impl Served {
     pub(super) const fn plain(visitor: Visitor) -> Self {
-        Self { visitor, cookie: None, clean: None }
+        Self { visitor, cookie: None, pending: None, clean: None }
     }
 }
 
@@ -84,7 +89,11 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     let standing = Standing::new(site.consent, cookies.state.choice, site.honour_gpc && gpc(&head.headers));
     if let Some(identity) = known(standing, &cookies.state, head.uri.query()) {
         note_known(satellite, served, &identity, standing);
-        return Decided::Now(Page::Serve(Served::plain(visitor(Some(identity), standing))));
+        let mut page = Served::plain(visitor(Some(identity), standing));
+        if cookies.by_other_secret {
+            page.cookie = env.cookies.set_id(site, served.same_site, &cookies.state, now);
+        }
+        return Decided::Now(Page::Serve(page));
     }
     let mut facts = facts_beside(cookies, &head.method, path_and_query, &head.headers, &env.cookies);
     let client = || env.proxies.client_key(peer, &head.headers);
@@ -98,7 +107,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
 
 /// A hop for another site may have made the master cookie: the record learns here that the primary has seen the visitor, too.
 /// On a secondary, the hop or the link has told.
-fn note_known(satellite: &Satellite, served: &ServedSite, identity: &Identity, standing: Standing) {
+pub(super) fn note_known(satellite: &Satellite, served: &ServedSite, identity: &Identity, standing: Standing) {
     let (Role::Primary, Some(keeper), Some(basis)) = (served.site.role, &satellite.keeper, standing.basis()) else { return };
     let Identity { visitor, created, .. } = *identity;
     keeper.note(&Sighting { visitor, created, site: &served.site.origin, basis, first: None });
@@ -136,8 +145,8 @@ impl Request<'_> {
                 self.start(page, referrer, client).unwrap_or_else(|NoRandomness| self.serve_without("no_randomness"))
             }
             Decision::Probe => self.probe(),
-            Decision::MintProvisional => self.mint(Source::Provisional),
-            Decision::MintMaster => self.mint(Source::Broker),
+            Decision::MintProvisional => self.mint_provisional(),
+            Decision::MintMaster => self.mint_master(client),
         };
         if let (true, Page::Serve(served)) = (self.is_revoked, &mut page) {
             served.cookie = self.set_id(&SiteState::DENIED);
@@ -164,46 +173,57 @@ impl Request<'_> {
         Page::Serve(Served { cookie: self.set_id(&SiteState::default()), ..Served::plain(visitor(None, self.standing)) })
     }
 
-    /// Sends the visitor on a hop. The ID cookie notes the attempt for a day (rule S12), the hop cookie binds it to this
-    /// browser for two minutes. Of clients that look alike and bring no such note, one leaves at a time (rule S16).
+    /// Sends the visitor on a hop.
     fn start(&self, page: PageUrl, referrer: Option<Referrer>, client: &dyn Fn() -> u128) -> Result<Page, NoRandomness> {
         let Some(basis) = self.standing.basis() else { return Ok(self.serve_without(Reason::NoConsent.code())) };
-        let has_trace = self.facts.cookies.state.hop_begun.is_some();
-        if !has_trace && !self.satellite.departures.may_leave(client(), self.env.clock.uptime()) {
-            // A probe in place of a cookie that is there could undo a choice.
-            return Ok(if self.facts.cookies.seen { self.serve_without(Reason::HopPaused.code()) } else { self.probe() });
+        if !self.env.may(self.head) {
+            return Ok(self.serve_without(TOO_MANY));
         }
-        let secret = FlowSecret::new(random_bytes(&*self.env.random)?);
-        let request = HopRequest { flow: secret.flow(), issued_at: self.now, basis, page: Some(page), referrer };
-        let query = request.sign(&self.satellite.primary, &self.served.site.origin, &self.served.site.hop_key);
-        let state = SiteState { hop_begun: Some(self.now), ..self.facts.cookies.state };
-        let cookies = [self.env.cookies.set_hop(&secret), self.set_id(&state)].into_iter().flatten();
-        self.tell(Step::Start, "start", Some(request.flow));
-        Ok(Page::Answer(redirect(Redirect::Start, Location::hop(&self.satellite.primary, &query), cookies)))
+        let (client, uptime) = (client(), self.env.clock.uptime());
+        let keeps_cookies = self.facts.keeps_cookies();
+        if !keeps_cookies && !self.satellite.departures.may_leave(client, page.path_and_query(), uptime) {
+            return Ok(self.probe());
+        }
+        let (state, now) = (self.facts.cookies.state, self.now);
+        let start = Start { page, referrer, basis, state, client: (!keeps_cookies).then_some(client), now };
+        start.answer(self.satellite, self.env, self.served)
     }
 
     /// Uses up a token, or whatever else stands in our parameter.
     fn consume(&self, client: impl Fn() -> u128) -> Decided {
         let begun = self.env.clock.uptime();
         let state = &self.facts.cookies.state;
+        let (mut is_link, mut is_stop) = (false, false);
         let checked = match parameter(self.facts.query()) {
             Parameter::Once(token) if !token.is_empty() && is_early_data(&self.head.headers) => {
                 return Decided::Now(Page::Answer(TOO_EARLY.page()));
             }
+            Parameter::Once(STOP) => {
+                is_stop = true;
+                Err(ArrivalRefusal::Stopped)
+            }
             Parameter::Once(token) if !token.is_empty() && !self.env.may(self.head) => Err(ArrivalRefusal::TooMany),
             Parameter::Once(token) => {
                 let headers = &self.head.headers;
+                is_link = UnverifiedToken::parse(token).is_ok_and(|token| token.kind() == TokenKind::Link);
                 let brought = Brought { token, headers, referrer: referrer_origin(headers) };
                 check(self.satellite, self.env, self.served, &brought, state, self.standing)
             }
             Parameter::Absent | Parameter::Repeated => Err(ArrivalRefusal::Repeated),
         };
+        let clean = without_parameter(self.facts.path_and_query).into_owned();
+        let client = client();
+        let arrival = self.satellite.arrivals.key(client, &self.head.headers, &self.env.cookies, &self.served.site, &clean);
+        let onward = if is_stop { Onward::Page } else { self.onward(&clean, is_link) };
         let landing = Landing {
-            clean: without_parameter(self.facts.path_and_query).into_owned(),
+            clean,
             state: *state,
             standing: self.standing,
+            onward,
+            is_link,
             keeps_cookies: self.facts.keeps_cookies(),
-            client: client(),
+            client,
+            arrival,
             now: self.now,
             begun,
         };
@@ -218,27 +238,82 @@ impl Request<'_> {
         }
     }
 
-    fn mint(&self, source: Source) -> Page {
-        let Ok(minted) = VisitorId::mint(&*self.env.random) else { return self.serve_without("no_randomness") };
-        let identity = Identity { visitor: minted, source, created: self.now };
-        let cookie = self.set_id(&SiteState { identity: Some(identity), ..self.facts.cookies.state });
-        self.tell(Step::Page, if source == Source::Broker { "minted" } else { "provisional" }, None);
-        if source == Source::Broker {
-            self.note(&identity);
+    /// Where this browser goes whose token does not count. A redirect to the clean URL must not be the next round of a loop
+    /// (rule S18): it is the answer where the same request without the parameter starts no hop.
+    fn onward(&self, clean: &str, is_link: bool) -> Onward {
+        let (facts, site) = (Facts { path_and_query: clean, ..*self.facts }, &self.served.site);
+        match (decide(&facts, site, circuit(self.satellite, &site.origin), self.now), self.standing.basis()) {
+            (Decision::Pass(..), _) => Onward::Clean,
+            (Decision::Start(page), Some(basis)) if is_link && self.env.may(self.head) => {
+                let (state, now) = (self.facts.cookies.state, self.now);
+                Onward::Hop(Start { page, referrer: None, basis, state, client: None, now })
+            }
+            _ => Onward::Page,
         }
-        Page::Serve(Served { cookie, ..Served::plain(visitor(Some(identity), self.standing)) })
+    }
+
+    /// A provisional ID, while the broker cannot be asked.
+    fn mint_provisional(&self) -> Page {
+        let Ok(minted) = VisitorId::mint(&*self.env.random) else { return self.serve_without("no_randomness") };
+        self.tell(Step::Page, "provisional", None);
+        self.serve_minted(Identity { visitor: minted, source: Source::Provisional, created: self.now }, None)
+    }
+
+    /// The primary's own pages need no hop.
+    fn mint_master(&self, client: &dyn Fn() -> u128) -> Page {
+        if !self.env.may(self.head) {
+            return self.serve_without(TOO_MANY);
+        }
+        let pending = match self.facts.keeps_cookies() {
+            true => None,
+            // The cookie of a look-alike's hop may be on its way to this browser; the next page brings it.
+            false => match self.env.mints.begin_on_page(client(), self.env.clock.uptime()) {
+                None => return self.serve_without("look_alike"),
+                pending => pending,
+            },
+        };
+        let Ok(minted) = VisitorId::mint(&*self.env.random) else { return self.serve_without("no_randomness") };
+        self.tell(Step::Page, "minted", None);
+        if let Some(keeper) = &self.satellite.keeper {
+            let site = &self.served.site.origin;
+            let page = PageUrl::on(site, self.facts.path_and_query).unwrap_or_else(|_| PageUrl::front(site));
+            keeper.expect(minted, &page, text(&self.head.headers, &header::REFERER));
+        }
+        self.serve_minted(Identity { visitor: minted, source: Source::Broker, created: self.now }, pending)
+    }
+
+    fn serve_minted(&self, identity: Identity, pending: Option<PendingMint>) -> Page {
+        let cookie = self.set_id(&SiteState { identity: Some(identity), ..self.facts.cookies.state });
+        Page::Serve(Served { cookie, pending, ..Served::plain(visitor(Some(identity), self.standing)) })
     }
 }
 
-impl Request<'_> {
-    /// The primary's own pages need no hop, so the record begins here. The page does not wait for it.
-    fn note(&self, identity: &Identity) {
-        let (Some(keeper), Some(basis)) = (&self.satellite.keeper, self.standing.basis()) else { return };
-        let site = &self.served.site.origin;
-        let page = PageUrl::on(site, self.facts.path_and_query).unwrap_or_else(|_| PageUrl::front(site));
-        let referrer = text(&self.head.headers, &header::REFERER);
-        let Identity { visitor, created, .. } = *identity;
-        keeper.note(&Sighting { visitor, created, site, basis, first: Some((&page, referrer)) });
+/// A hop that begins.
+pub(super) struct Start {
+    page: PageUrl,
+    /// What a page's script says led to the page.
+    referrer: Option<Referrer>,
+    basis: Basis,
+    state: SiteState,
+    /// What clients that look alike share, where the browser brings none of our cookies.
+    client: Option<u128>,
+    now: UnixSeconds,
+}
+
+impl Start {
+    /// The first leg. The ID cookie notes the attempt for a day (rule S12), the hop cookie binds it to this browser for two
+    /// minutes.
+    pub(super) fn answer(self, satellite: &Satellite, env: &Env, served: &ServedSite) -> Result<Page, NoRandomness> {
+        let Self { page, referrer, basis, state, client, now } = self;
+        let secret = FlowSecret::new(random_bytes(&*env.random)?);
+        let look_alike = client.is_some_and(|client| satellite.departures.leave(client, env.clock.uptime()));
+        let request = HopRequest { flow: secret.flow(), issued_at: now, basis, look_alike, page: Some(page), referrer };
+        let site = &served.site;
+        let query = request.sign(&satellite.primary, &site.origin, &site.hop_key);
+        let state = SiteState { hop_begun: Some(now), ..state };
+        let cookies = [env.cookies.set_hop(&secret), env.cookies.set_id(site, served.same_site, &state, now)];
+        env.observer.saw(&Event { site: &site.origin, step: Step::Start, code: "start", flow: Some(request.flow) });
+        Ok(Page::Answer(redirect(Redirect::Start, Location::hop(&satellite.primary, &query), cookies.into_iter().flatten())))
     }
 }
 

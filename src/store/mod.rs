@@ -1,7 +1,9 @@
 //! Layer 4: what is remembered between requests. Bounded, and shared by all threads of a process; some of it by
 //! many nodes.
 
+pub mod first_pages;
 pub mod live_keys;
+pub mod mints;
 pub mod outbox;
 pub mod rate_limit;
 pub mod recent_set;

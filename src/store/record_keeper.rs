@@ -21,6 +21,7 @@ use crate::domain::url::PageUrl;
 use crate::token::claims::{CLOCK_SKEW, TokenKind};
 use crate::token::verify::UnverifiedToken;
 
+use super::first_pages::FirstPages;
 use super::recent_set::{Claim, RecentSet};
 use super::record_writer::{Receipt, RecordWriter};
 use super::records::{Records, Unavailable};
@@ -46,6 +47,7 @@ pub struct Keeper {
     clock: Arc<dyn Clock>,
     own_hosts: ArcSwap<OwnHosts>,
     noted: RecentSet,
+    first_pages: FirstPages,
     noted_hash: RandomState,
 }
 
@@ -92,6 +94,7 @@ impl Keeper {
             clock,
             own_hosts: ArcSwap::from_pointee(OwnHosts::new(sites)),
             noted: RecentSet::new(NOTED_SPAN, NOTED_MAX),
+            first_pages: FirstPages::default(),
             noted_hash: RandomState::new(),
         }
     }
@@ -109,7 +112,10 @@ impl Keeper {
             return Noted::Already;
         }
         let at = self.clock.now();
-        let first_touch = first.map(|(page, referrer)| FirstTouch::of(page, referrer, &self.own_hosts.load(), at));
+        let first_touch = match first {
+            Some((page, referrer)) => Some(self.first_touch(page, referrer)),
+            None => self.first_pages.take(visitor),
+        };
         let change = Change::Seen { basis, created, first_touch };
         match self.writer.put(Write { visitor, by: Writer::Broker(site.to_string()), at, change }) {
             Some(receipt) => Noted::Waiting(receipt),
@@ -118,6 +124,16 @@ impl Keeper {
                 Noted::Lost
             }
         }
+    }
+
+    /// Keeps the first touch of a visitor who was given an ID with a page of the primary, until the browser has shown that it
+    /// keeps the cookie (rule A8). The next sighting writes it.
+    pub fn expect(&self, visitor: VisitorId, page: &PageUrl, referrer: Option<&str>) {
+        self.first_pages.put(visitor, self.first_touch(page, referrer));
+    }
+
+    fn first_touch(&self, page: &PageUrl, referrer: Option<&str>) -> FirstTouch {
+        FirstTouch::of(page, referrer, &self.own_hosts.load(), self.clock.now())
     }
 
     /// How the writing goes.

@@ -57,6 +57,7 @@ pub(crate) fn site(role: Role, consent: ConsentPolicy) -> Site {
         cookie_key,
         hop_key,
         api_key: secret().api_key(),
+        other: None,
         satellite: None,
     }
 }
@@ -123,7 +124,7 @@ pub(crate) fn holding(number: u8, source: Source) -> SiteState {
 }
 
 pub(crate) fn reading(state: SiteState) -> Reading {
-    Reading { seen: true, state }
+    Reading { seen: true, state, ..Reading::default() }
 }
 
 pub(crate) fn flow(number: u8) -> Flow {

@@ -20,13 +20,14 @@ fn request(page: &str) -> HopRequest {
         flow: flow(1),
         issued_at: NOW,
         basis: Basis::Granted,
+        look_alike: false,
         page: Some(PageUrl::on(&shop(), page).unwrap()),
         referrer: None,
     }
 }
 
 fn believed(query: &str) -> bool {
-    verify(query, Endpoint::Hop, &brand(), &shop(), &hop_key(), NOW).is_ok()
+    verify(query, Endpoint::Hop, &brand(), &shop(), [&hop_key()], NOW).is_ok()
 }
 
 /// Random texts, and random repairs of something that was a hop request.
@@ -80,7 +81,7 @@ proptest! {
     fn b1_b2_random_queries_are_refused_without_panic(query in queries(), now in any::<u64>()) {
         let _ = site_named(&query);
         for endpoint in [Endpoint::Hop, Endpoint::Whoami] {
-            let believed = verify(&query, endpoint, &brand(), &shop(), &hop_key(), UnixSeconds(now)).is_ok();
+            let believed = verify(&query, endpoint, &brand(), &shop(), [&hop_key()], UnixSeconds(now)).is_ok();
             // Only the signed request itself, in its minute.
             prop_assert!(!believed || (query == request("/p?x=1").sign(&brand(), &shop(), &hop_key()) && now.abs_diff(NOW.0) <= 65));
         }
@@ -104,7 +105,7 @@ proptest! {
         let query = request.sign(&brand(), &shop(), &hop_key());
         prop_assert_eq!(site_named(&query), Some("https://shop.example".to_owned()));
         prop_assert_eq!(way_back(&query, &shop()), url);
-        prop_assert_eq!(verify(&query, Endpoint::Hop, &brand(), &shop(), &hop_key(), NOW), Ok(request));
+        prop_assert_eq!(verify(&query, Endpoint::Hop, &brand(), &shop(), [&hop_key()], NOW), Ok(request));
     }
 }
 
@@ -112,8 +113,11 @@ proptest! {
 fn b2_a_request_is_for_its_own_site_and_broker() {
     let query = request("/p").sign(&brand(), &shop(), &hop_key());
     assert!(believed(&query));
-    assert!(verify(&query, Endpoint::Hop, &brand(), &learn(), &hop_key(), NOW).is_err(), "another site, even with the same key");
-    assert!(verify(&query, Endpoint::Hop, &learn(), &shop(), &hop_key(), NOW).is_err(), "another broker");
+    assert!(
+        verify(&query, Endpoint::Hop, &brand(), &learn(), [&hop_key()], NOW).is_err(),
+        "another site, even with the same key"
+    );
+    assert!(verify(&query, Endpoint::Hop, &learn(), &shop(), [&hop_key()], NOW).is_err(), "another broker");
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn s10_a_known_visitor_needs_no_hop() {
         "a provisional ID may be upgraded"
     );
     // A cookie that does not verify is no ID, but it shows that the browser keeps cookies.
-    assert!(is_start(&with(|facts| facts.cookies = Reading { seen: true, state: SiteState::default() })));
+    assert!(is_start(&with(|facts| facts.cookies = Reading { seen: true, ..Reading::default() })));
 }
 
 #[test]
@@ -210,8 +210,14 @@ fn s14_a_hop_whose_answer_would_not_fit_a_proxys_buffer_does_not_start() {
         let facts = Facts { path_and_query: &page, ..control() };
         match decide(&facts, &site, Circuit::Closed, NOW) {
             Decision::Start(page) => {
-                let request =
-                    HopRequest { flow: flow(1), issued_at: NOW, basis: Basis::Granted, page: Some(page), referrer: None };
+                let request = HopRequest {
+                    flow: flow(1),
+                    issued_at: NOW,
+                    basis: Basis::Granted,
+                    look_alike: false,
+                    page: Some(page),
+                    referrer: None,
+                };
                 let location = Location::hop(&broker, &request.sign(&broker, &own, &site.hop_key));
                 // The rest of the head takes less than 600 octets.
                 assert!(location.as_str().len() < 4096 - 600, "{escapes} escapes: {}", location.as_str().len());
@@ -239,7 +245,7 @@ fn s15_what_starts_is_the_requests_own_page_byte_by_byte() {
 fn s16_a_browser_that_drops_cookies_is_not_sent_on_a_hop() {
     for from in ["same-origin", "same-site"] {
         assert_eq!(with(|facts| facts.fetch_site = Some(from)), Decision::Probe, "{from}");
-        let seen = Reading { seen: true, state: SiteState::default() };
+        let seen = Reading { seen: true, ..Reading::default() };
         let keeps = with(|facts| (facts.fetch_site, facts.cookies) = (Some(from), seen));
         assert!(is_start(&keeps), "{from}, but the probe came back");
     }
@@ -247,7 +253,7 @@ fn s16_a_browser_that_drops_cookies_is_not_sent_on_a_hop() {
         assert!(is_start(&with(|facts| facts.fetch_site = from)), "{from:?}");
         assert_eq!(with(|facts| (facts.fetch_site, facts.is_bare_client) = (from, true)), Decision::Probe, "{from:?}, bare");
     }
-    let bare_but_keeps = Reading { seen: true, state: SiteState::default() };
+    let bare_but_keeps = Reading { seen: true, ..Reading::default() };
     assert!(
         is_start(&with(|facts| (facts.is_bare_client, facts.cookies) = (true, bare_but_keeps))),
         "another visitor behind the same address"

@@ -107,7 +107,7 @@ proptest! {
 
     #[test]
     fn decide_never_panics(said in said(), site in sites(), circuit in circuits(), now in any::<u64>(), state in states(NOW), seen in any::<bool>()) {
-        let _ = decide(&said.facts(Reading { seen, state }), &site, circuit, UnixSeconds(now));
+        let _ = decide(&said.facts(Reading { seen, state, ..Reading::default() }), &site, circuit, UnixSeconds(now));
     }
 
     #[test]
@@ -132,7 +132,7 @@ proptest! {
 
     #[test]
     fn s12_a_clock_that_was_set_back_starts_nothing(said in said(), site in sites(), circuit in circuits(), back in 0..NOW.0) {
-        let cookies = Reading { seen: true, state: SiteState { hop_begun: Some(NOW), ..SiteState::default() } };
+        let cookies = Reading { seen: true, state: SiteState { hop_begun: Some(NOW), ..SiteState::default() }, ..Reading::default() };
         let decision = decide(&said.facts(cookies), &site, circuit, UnixSeconds(NOW.0 - back));
         prop_assert!(!matches!(decision, Decision::Start(_)));
     }

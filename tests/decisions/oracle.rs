@@ -142,7 +142,7 @@ impl Request {
             is_partial_or_scripted: self.scripted,
             user_agent: self.agent.0,
             gpc: self.gpc,
-            cookies: Reading { seen: self.junk_cookie || state != SiteState::default(), state },
+            cookies: Reading { seen: self.junk_cookie || state != SiteState::default(), state, ..Reading::default() },
             has_hop_cookie: self.hop_cookie,
             is_bare_client: self.bare,
         };

@@ -40,7 +40,7 @@ proptest! {
     #[test]
     fn b5_random_values_say_nothing_but_that_the_browser_keeps_cookies(values in prop::collection::vec("[ -~]{0,60}|v1\\.[blpn]\\..{0,36}\\.[0-9]{0,20}\\.[ug]\\.[0-9]{0,20}\\.[A-Za-z0-9_-]{43}|.*", 0..5)) {
         prop_assume!(!values.iter().any(|value| value == "denied"));
-        prop_assert_eq!(read_all(&values), Reading { seen: !values.is_empty(), state: SiteState::default() });
+        prop_assert_eq!(read_all(&values), Reading { seen: !values.is_empty(), ..Reading::default() });
     }
 
     #[test]
@@ -75,7 +75,7 @@ fn k5_a_cookie_of_another_site_or_of_the_primary_is_nothing_here() {
     let state = holding(1, Source::Broker);
     let other = SiteSecret::parse("AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA").unwrap();
     for key in [other.derive(Purpose::LocalCookie), super::common::secret().derive(Purpose::MasterCookie)] {
-        assert_eq!(read_all(&[state.write(&key)]), Reading { seen: true, state: SiteState::default() });
+        assert_eq!(read_all(&[state.write(&key)]), Reading { seen: true, ..Reading::default() });
     }
 }
 

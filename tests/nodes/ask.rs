@@ -48,7 +48,8 @@ pub(crate) fn hop(company: &Company, port: u16, master: Option<&str>) -> io::Res
     let (brand, shop) = (company.origin("brand"), company.origin("shop"));
     let page = PageUrl::parse(&shop, &format!("{shop}/p.html")).expect("a page");
     let flow = FlowSecret::new([9; 16]).flow();
-    let request = HopRequest { flow, issued_at: clock.now(), basis: Basis::Implied, page: Some(page), referrer: None };
+    let request =
+        HopRequest { flow, issued_at: clock.now(), basis: Basis::Implied, look_alike: false, page: Some(page), referrer: None };
     let query = request.sign(&brand, &shop, &company.hop_key("shop"));
     let cookie = master.map(|value| format!("Cookie: throughline={value}\r\n")).unwrap_or_default();
     let text = format!(

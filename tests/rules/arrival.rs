@@ -110,7 +110,7 @@ fn r2_the_fragment_and_the_outside_referrer_come_through() {
 }
 
 #[test]
-fn r5_reload_second_tab_and_restored_session_keep_the_id() {
+fn r5_r11_reload_second_tab_and_restored_session_keep_the_id() {
     let company = Company::echoing(Setup::default());
     let page = format!("{}/p?x=1", company.shop);
     let mut browser = Browser::new();
@@ -118,12 +118,13 @@ fn r5_reload_second_tab_and_restored_session_keep_the_id() {
     let visitor = browser.visitor(&company.shop);
     assert!(visitor.is_some());
     let token_url = first.steps[2].url.clone();
-    for _ in 0..2 {
+    for is_first in [true, false] {
         assert_eq!(browser.navigate(&page).statuses(), [200], "reload");
         assert_eq!(browser.navigate(&format!("{}/other", company.shop)).statuses(), [200], "second tab");
         // A session that was closed in the midst of the hop comes back with the used token's URL.
+        // When it comes so again within a minute, it may be in a loop (rule R11).
         let restored = browser.navigate(&token_url);
-        assert_eq!((restored.statuses(), restored.url()), (vec![303, 200], page.as_str()));
+        assert_eq!(restored.statuses(), if is_first { vec![303, 200] } else { vec![200] });
         assert_eq!(browser.visitor(&company.shop), visitor);
     }
     // One of session cookies only has lost nothing: ours are none. But one that lost all starts anew, with one hop.

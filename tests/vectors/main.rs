@@ -108,7 +108,8 @@ fn vectors() -> String {
     let flow = flow_secret.flow();
     let visitor = VisitorId::mint(&random).unwrap();
     let page = PageUrl::on(&shop, "/p?x=1&y=a%20b").unwrap();
-    let request = HopRequest { flow, issued_at: NOW, basis: Basis::Granted, page: Some(page.clone()), referrer: None };
+    let request =
+        HopRequest { flow, issued_at: NOW, basis: Basis::Granted, look_alike: false, page: Some(page.clone()), referrer: None };
     let mut asked = Section::new("Flow, hop request, whoami request");
     asked.line("hop-cookie", &flow_secret.to_text());
     asked.line("flow", &base64url(flow.as_bytes()));
