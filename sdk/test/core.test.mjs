@@ -150,12 +150,32 @@ for (const engine of engines) {
         const path = sites.page(`blocked-${consent}`, `${NOTES(sites.collect('blocked'))} library.track(1); library.track(2)`, {
           options: `data-consent="${consent}" data-src="/_throughline/blocked.js"`,
         })
+        // The page has loaded once the browser has given up on the script.
         await page.open(sites.shop + path)
-        await sleep(300)
+        if (started) await page.until('seen.length === 2')
         assert.deepEqual(await page.run('return seen'), started ? [[1], [2]] : [], consent)
         await page.run('library.track(3)')
         assert.equal(await page.run('return seen.length'), started ? 3 : 0)
       }
+    })
+
+    test(`x11 x13 a library that the page holds after sdk.js was blocked starts too, and one that fails harms no other (${engine})`, async () => {
+      const late = `const wait = setInterval(() => {
+        if (!throughline.late) return
+        clearInterval(wait)
+        window.seen = []
+        throughline.hold('broken', () => { throw new Error('its own') }).track()
+        const library = throughline.hold('test', () => ({ fail() { throw new Error('its own') }, track: (value) => seen.push(value) }))
+        library.track(1)
+        library.fail()
+        library.track(2)
+      }, 10)`
+      const path = sites.page('blocked-early', late, {
+        options: 'data-consent="implied" data-src="/_throughline/blocked.js"',
+      })
+      await page.open(sites.shop + path)
+      await page.until('window.seen?.length === 2')
+      assert.deepEqual(await page.run('return seen'), [1, 2])
     })
 
     test(`X16 whatever a page passes in, nothing is thrown at it (${engine})`, async () => {
