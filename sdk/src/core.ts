@@ -1,6 +1,7 @@
 // The SDK itself: who the visitor is, whether that may be used, and what waits for it.
 
 import { events } from './events.js'
+import { inOrder } from './in_order.js'
 import { endProvisional, provisional } from './provisional.js'
 import { missedCampaign, setReferrer } from './referrer.js'
 import { type Report, reporter } from './report.js'
@@ -13,6 +14,14 @@ const UNHURRIED = 5000
 export interface Core extends Throughline {
   report: Report
 }
+
+/** A change of properties, as the satellite takes it. */
+interface Change {
+  set?: Properties
+  set_once?: Properties
+}
+
+const changed = (properties: Properties, { set, set_once }: Change): Properties => ({ ...set_once, ...properties, ...set })
 
 export function start(options: Options = {}): Core {
   const time = Number(options.timeout) || 1000
@@ -71,23 +80,46 @@ export function start(options: Options = {}): Core {
     if (options.consent === 'implied' && !(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) stand('granted')
   }
 
+  const choices = inOrder()
+  let newestChoice: object
+
   async function choose(choice: 'granted' | 'denied', endpoint = 'consent'): Promise<Consent> {
+    const mine = (newestChoice = {})
+    const isNewest = () => newestChoice === mine
     if (choice === 'denied') stand(choice)
-    else await looked
-    const answer = await ask<{ consent: Consent }>(endpoint, UNHURRIED, { choice })
+    const answer = await choices(async () => {
+      if (choice === 'denied') return ask<{ consent: Consent }>(endpoint, UNHURRIED, { choice })
+      await looked
+      // A refusal that came meanwhile decides. The satellite need not hear of the grant.
+      return isNewest() ? ask<{ consent: Consent }>(endpoint, UNHURRIED, { choice }) : undefined
+    })
+    if (!isNewest()) return consent
     if (!answer) report('not_kept', 'this page only')
     const now = answer?.consent ?? choice
-    return stand(now, now === 'granted' && !identity ? await ask<Me>('me', time) : undefined)
+    const me = now === 'granted' && !identity ? await ask<Me>('me', time) : undefined
+    return isNewest() ? stand(now, me) : consent
   }
 
-  async function change(kind: 'set' | 'set_once', mine: Properties): Promise<void> {
-    if (Object(mine) !== mine) return report('bad_properties', 'register() wants an object')
+  const changes = inOrder()
+  /** The page's changes from the first one on that the satellite has not confirmed. If it never does, they hold on this page only. */
+  const unconfirmed: Change[] = []
+
+  async function change(kind: keyof Change, values: Properties): Promise<void> {
+    if (Object(values) !== values) return report('bad_properties', 'register() wants an object')
     const who = await known
-    const { properties } = who
-    who.properties = kind === 'set' ? { ...properties, ...mine } : { ...mine, ...properties }
-    const answer = who.source !== 'provisional' && (await ask<Identity>('me', UNHURRIED, { [kind]: mine }))
-    if (answer) who.properties = answer.properties
-    else report('not_remembered', 'this page only')
+    const mine: Change = { [kind]: values }
+    who.properties = changed(who.properties, mine)
+    let answer: Pick<Me, 'properties'> | undefined
+    if (who.source !== 'provisional') {
+      unconfirmed.push(mine)
+      answer = await changes(async () => (identity === who ? ask('me', UNHURRIED, mine) : undefined))
+    }
+    if (answer) {
+      if (unconfirmed[0] === mine) unconfirmed.shift()
+      who.properties = unconfirmed.reduce(changed, answer.properties)
+    } else {
+      report('not_remembered', 'this page only')
+    }
     emit('properties', who.properties)
   }
 

@@ -31,6 +31,8 @@ for (const engine of engines) {
     })
     afterEach(() => {
       delete sites.faults['/_throughline/me']
+      delete sites.requests.answering
+      delete asking.requests.answering
     })
     after(async () => {
       await Promise.all([sites?.end(), asking?.end(), page?.close()])
@@ -213,6 +215,89 @@ for (const engine of engines) {
       ]
       assert.deepEqual(codes, expected)
       assert.deepEqual(kept, ['javascript:alert(1)', 'mailto:a@b.example', '/p', 'https://evil.example/'])
+    })
+
+    const me = () => page.run(`return fetch('/_throughline/me').then((answer) => answer.json())`)
+    /** Stops the answer to the first request whose body has `word`, until `let_` is called. `reached` waits for that request. */
+    const heldBack = (at, word) => {
+      let let_
+      let reached
+      const gate = new Promise((resolve) => (let_ = resolve))
+      const there = new Promise((resolve) => (reached = resolve))
+      at.requests.answering = (method, path, body) => {
+        if (method !== 'POST' || !body.includes(word)) return
+        reached()
+        return gate
+      }
+      return { let_, reached: () => there }
+    }
+
+    test(`x3 two changes of properties at once are both kept, also when the first answer comes last (${engine})`, async () => {
+      const path = sites.page('in-order', `window.told = []; throughline.on('properties', (now) => told.push(now))`)
+      await page.open(sites.shop + path)
+      await page.until('throughline.identity()?.source === "broker"')
+      const first = heldBack(sites, 'slow')
+      await page.run(`throughline.register({ slow: 1, both: 1 }); throughline.registerOnce({ once: 2 }); throughline.register({ both: 3 })`)
+      await first.reached()
+      // The page itself sees its changes at once. A change that overtakes the first one has time to do so.
+      await page.until('throughline.identity().properties.both === 3')
+      await sleep(300)
+      first.let_()
+      await page.until('told.length === 3')
+      const wanted = { slow: 1, once: 2, both: 3 }
+      assert.deepEqual(await page.run('return throughline.identity().properties'), wanted)
+      assert.deepEqual((await me()).properties, wanted)
+    })
+
+    test(`x3 a change that fails takes no other with it, on the page or at the broker (${engine})`, async () => {
+      const path = sites.page('one-fails', `window.told = []; throughline.on('properties', (now) => told.push(now))`)
+      await page.open(sites.learn + path)
+      await page.until('throughline.identity()?.source === "broker"')
+      const before = (await me()).properties
+      // The broker takes no key of that form.
+      await page.run(`throughline.register({ 'a\\u0000b': 1, over: 1 }); throughline.register({ good: 2, over: 2 }); throughline.registerOnce({ next: 3 })`)
+      await page.until('told.length === 3')
+      const { 'a\u0000b': failed, ...seen } = await page.run('return throughline.identity().properties')
+      assert.equal(failed, 1, 'it holds on this page')
+      assert.deepEqual(seen, { ...before, good: 2, over: 2, next: 3 })
+      assert.deepEqual((await me()).properties, { ...before, good: 2, over: 2, next: 3 })
+    })
+
+    test(`x3 a change that waits is sent when the browser leaves the page (${engine})`, async () => {
+      await page.open(sites.shop + sites.page('leaves', ''))
+      await page.until('throughline.identity()?.source === "broker"')
+      const first = heldBack(sites, 'hung')
+      await page.run(`throughline.register({ hung: 1 }); throughline.register({ waiting: 1 })`)
+      await first.reached()
+      await page.open(sites.learn + sites.page('left-for', ''))
+      await page.until('throughline.identity()?.source === "broker"')
+      for (let tries = 0; !(await me()).properties.waiting; tries++) {
+        assert.ok(tries < 100, JSON.stringify(await me()))
+        await sleep(50)
+      }
+      first.let_()
+    })
+
+    test(`x12 of two choices the later one counts, also when the answer to the first comes last (${engine})`, async () => {
+      const path = asking.page('both', `${NOTES(asking.collect('both'))} library.track(1)`, { options: 'data-consent="required"' })
+      await page.open(asking.shop + path)
+      await page.until('throughline.consent && throughline.queue === undefined')
+      const yes = heldBack(asking, 'granted')
+      await page.run(`throughline.consent('granted').then((now) => { window.yes = now }); 0`)
+      await yes.reached()
+      await page.run(`throughline.consent('denied').then((now) => { window.no = now }); 0`)
+      assert.equal(await page.run('return throughline.consent()'), 'denied')
+      await sleep(300)
+      yes.let_()
+      await page.until('window.no')
+      assert.deepEqual(await page.run('return [window.yes, no, throughline.consent(), throughline.identity(), seen]'), [
+        'denied',
+        'denied',
+        'denied',
+        null,
+        [],
+      ])
+      assert.equal((await me()).consent, 'denied')
     })
 
     // The last, since cookies do not heed ports: the refusal reaches the other company's sites too.

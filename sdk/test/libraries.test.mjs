@@ -86,10 +86,10 @@ test("X3 Mixpanel: super properties are on the next site's first event, and repl
         `mixpanel.register({ plan: 'gold', size: 'theirs', $device_id: 'x', token: 'x' }); mixpanel.register_once({ first: 1 })`,
       ),
   )
-  await page.until(`throughline.identity?.()?.properties.first`)
-  await sleep(300)
-  const me = await page.run(`return fetch('/_throughline/me').then((answer) => answer.json())`)
-  assert.deepEqual(me.properties, { plan: 'gold', size: 'theirs', first: 1 })
+  const remembered = await page.until(
+    `fetch('/_throughline/me').then((answer) => answer.json()).then(({ properties }) => properties.first && properties)`,
+  )
+  assert.deepEqual(remembered, { plan: 'gold', size: 'theirs', first: 1 })
   sites.fresh()
   await page.open(sites.learn + mixpanel('x3-next'))
   const [{ properties }] = await received('mixpanel/track', 1)

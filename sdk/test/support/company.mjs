@@ -92,6 +92,7 @@ export async function company({ consent = 'implied', libraries = [], scripts = {
     const onward = request(
       { host: '127.0.0.1', port: behind, method: asked.method, path: asked.url, headers },
       async (back) => {
+        await requests.answering?.(asked.method, pathname, body.toString())
         const policy = policies[pathname]
         const sent = { ...back.headers, ...(policy && { 'content-security-policy': policy }) }
         if (back.statusCode !== 200 || !sent['content-type']?.startsWith('text/html')) {
