@@ -3,8 +3,9 @@
 // Its own tag carries the options: data-timeout, data-consent, data-sites, data-referrer, data-links; data-src and data-integrity
 // say where sdk.js is, and data-patience how long to wait for it, in milliseconds (3000).
 ;((window, document) => {
-  if (window.throughline) return
-  const tag = document.currentScript
+  // An element that a comment can inject (`<a id="throughline">`, `<img name="currentScript">`) is neither the SDK nor this tag.
+  if (window.throughline && Object.getPrototypeOf(window.throughline) === Object.prototype) return
+  const tag = document.currentScript instanceof HTMLScriptElement ? document.currentScript : null
   const options = { ...tag?.dataset }
   const queue = []
   const held = []

@@ -6,6 +6,7 @@ import { endProvisional, provisional } from './provisional.js'
 import { missedCampaign, setReferrer } from './referrer.js'
 import { type Report, reporter } from './report.js'
 import { ask, hop, through } from './satellite.js'
+import { pageData, referrer } from './trusted.js'
 import type { Consent, Identity, Me, Options, Properties, Throughline } from './types.js'
 
 /** What nobody waits for may take this long, in milliseconds. */
@@ -41,7 +42,7 @@ export function start(options: Options = {}): Core {
   function begin({ visitor, source, first_touch = null, properties = {} }: Partial<Me> = {}): void {
     const before = visitor && endProvisional()
     identity = { visitor: visitor || provisional(), source: (visitor && source) || 'provisional', first_touch, properties }
-    if (isSibling(document.referrer.split('/', 3).join('/'))) {
+    if (isSibling(referrer().split('/', 3).join('/'))) {
       if (first_touch) identity.campaign = missedCampaign(first_touch)
       if (options.referrer !== 'off') setReferrer(first_touch?.referrer)
     }
@@ -61,11 +62,11 @@ export function start(options: Options = {}): Core {
   }
 
   async function look(): Promise<void> {
-    let me: Me | null | undefined
+    let me: Me | undefined
     try {
-      me = JSON.parse(document.getElementById('throughline-me')?.textContent ?? 'null')
+      me = pageData<Me>()
     } catch (error) {
-      report('bad_page_data', 'throughline-me wants JSON', error)
+      report('bad_page_data', 'throughline-me wants a JSON object', error)
     }
     me ??= await (hop?.me ?? ask<Me>('me', time))
     // A choice that was made meanwhile is newer than the answer.

@@ -68,6 +68,67 @@ for (const engine of engines) {
       sites.requests.own = undefined
     })
 
+    /** What a comment may bring along, before the SDK's own tags. */
+    const INJECTED = () => {
+      const granted = JSON.stringify({ visitor: '00000000-0000-4000-8000-000000000000', source: 'broker', consent: 'granted' })
+      return {
+        'page data that is no script': `<div id="throughline-me">${granted}</div>`,
+        'page data in a template': `<template id="throughline-me">${granted}</template><textarea id="throughline-me">${granted}</textarea>`,
+        'a link that is no hop': `<a id="throughlineHop" href="${sites.news}/">x</a>`,
+        'a frame that is no hop': `<iframe name="throughlineHop" src="about:blank"></iframe>`,
+        'a form that is no stub': `<form id="throughline"><input name="late"><input name="queue"><input name="options" data-consent="implied"></form>`,
+        'two links that are no stub': `<a id="throughline">x</a><a id="throughline" name="late">x</a>`,
+        'an image that is no script': `<img name="currentScript" data-consent="implied" data-sites="${sites.news}">`,
+        'an image that is no function': `<img name="getElementById"><img name="querySelector">`,
+        'an image that is no referrer': `<img name="referrer">`,
+      }
+    }
+    const TAG = '<script nonce="n" src="/_throughline/sdk.js"></script>'
+
+    test(`x23 an element that a comment can inject gives no consent and no ID (${engine})`, async () => {
+      for (const [what, element] of Object.entries(INJECTED())) {
+        for (const stub of [true, false]) {
+          const name = `injected-${stub}`
+          asking.page(name, '', { stub, head: element + (stub ? '' : TAG), options: '' })
+          await page.open(`${asking.shop}/${name}.html`)
+          await page.until(`performance.getEntriesByName(location.origin + '/_throughline/me').length`)
+          await page.until('!throughline.queue && throughline.consent')
+          assert.deepEqual(
+            await page.run('return [throughline.consent(), throughline.identity(), localStorage.length]'),
+            ['unknown', null, 0],
+            `${what}, ${stub ? 'stub' : 'tag'}`,
+          )
+        }
+      }
+    })
+
+    test(`x23 an element that a comment can inject takes the ID from no visitor, and names no site (${engine})`, async () => {
+      await page.open(sites.shop + sites.page('not-injected', ''))
+      const visitor = await page.until('throughline.identity?.()?.visitor')
+      for (const [what, element] of Object.entries(INJECTED())) {
+        for (const stub of [true, false]) {
+          const name = `injected-${stub}`
+          sites.page(name, '', { stub, head: element + (stub ? '' : TAG), options: 'data-consent="implied"' })
+          await page.open(`${sites.shop}/${name}.html`)
+          const how = `${what}, ${stub ? 'stub' : 'tag'}`
+          const who = await page.until('typeof throughline.identity === "function" && throughline.identity()', 4000).catch(() => how)
+          assert.deepEqual([who.visitor, who.source], [visitor, 'broker'], how)
+          assert.equal(await page.run(`return throughline.link('${sites.news}/')`), `${sites.news}/`, how)
+          assert.match(await page.run(`return throughline.link('${sites.learn}/')`), /^http:..shop.*_throughline.go/, how)
+        }
+      }
+    })
+
+    test(`x23 page data that is no JSON object is reported, and the satellite is asked (${engine})`, async () => {
+      for (const data of ['7', '[1]', '"granted"', 'true', '{']) {
+        const head = `<script type="application/json" id="throughline-me">${data}</script>`
+        const code = `window.codes = []; throughline.on('error', (code) => codes.push(code))`
+        await page.open(sites.shop + sites.page('no-object', code, { head }))
+        assert.equal(await page.until('throughline.identity()?.source'), 'broker', data)
+        assert.deepEqual(await page.run('return codes'), ['bad_page_data'], data)
+      }
+    })
+
     test(`X4 an own site is never the referrer, an outside one is (${engine})`, async () => {
       const code = `throughline.ready(() => { window.referrer = document.referrer })`
       const path = sites.page('referrer', code, { body: `<a href="${sites.learn}/referrer.html">on</a>` })
