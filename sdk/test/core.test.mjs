@@ -31,8 +31,8 @@ for (const engine of engines) {
     })
     afterEach(() => {
       delete sites.faults['/_throughline/me']
-      delete sites.requests.answering
-      delete asking.requests.answering
+      sites.holdNothingBack()
+      asking.holdNothingBack()
     })
     after(async () => {
       await Promise.all([sites?.end(), asking?.end(), page?.close()])
@@ -154,14 +154,15 @@ for (const engine of engines) {
     })
 
     test(`X10 before ready nothing is sent (${engine})`, async () => {
-      sites.faults['/_throughline/me'] = 'hang'
+      const visitor = sites.holdBackVisitor()
       const path = sites.page('held', `${NOTES(sites.collect('held'))} library.track('early')`, {
-        options: 'data-consent="implied" data-timeout="1500"',
+        options: 'data-consent="implied" data-timeout="20000"',
       })
       await page.open(sites.shop + path)
       await page.until('Date.now() - begun > 1200')
       assert.deepEqual(await page.run('return [made, seen]'), [0, []])
       assert.equal(sites.requests.filter(({ path }) => path === 'held').length, 0)
+      visitor.release()
       await page.until('seen.length === 1')
     })
 
@@ -279,19 +280,8 @@ for (const engine of engines) {
     })
 
     const me = () => page.run(`return fetch('/_throughline/me').then((answer) => answer.json())`)
-    /** Stops the answer to the first request whose body has `word`, until `let_` is called. `reached` waits for that request. */
-    const heldBack = (at, word) => {
-      let let_
-      let reached
-      const gate = new Promise((resolve) => (let_ = resolve))
-      const there = new Promise((resolve) => (reached = resolve))
-      at.requests.answering = (method, path, body) => {
-        if (method !== 'POST' || !body.includes(word)) return
-        reached()
-        return gate
-      }
-      return { let_, reached: () => there }
-    }
+    /** Keeps back the answer to a POST whose body has `word`. */
+    const heldBack = (at, word) => at.holdBack((method, path, body) => method === 'POST' && body.includes(word))
 
     test(`x3 two changes of properties at once are both kept, also when the first answer comes last (${engine})`, async () => {
       const path = sites.page('in-order', `window.told = []; throughline.on('properties', (now) => told.push(now))`)
@@ -299,11 +289,11 @@ for (const engine of engines) {
       await page.until('throughline.identity()?.source === "broker"')
       const first = heldBack(sites, 'slow')
       await page.run(`throughline.register({ slow: 1, both: 1 }); throughline.registerOnce({ once: 2 }); throughline.register({ both: 3 })`)
-      await first.reached()
+      await first.reached
       // The page itself sees its changes at once. A change that overtakes the first one has time to do so.
       await page.until('throughline.identity().properties.both === 3')
       await sleep(300)
-      first.let_()
+      first.release()
       await page.until('told.length === 3')
       const wanted = { slow: 1, once: 2, both: 3 }
       assert.deepEqual(await page.run('return throughline.identity().properties'), wanted)
@@ -329,14 +319,14 @@ for (const engine of engines) {
       await page.until('throughline.identity()?.source === "broker"')
       const first = heldBack(sites, 'hung')
       await page.run(`throughline.register({ hung: 1 }); throughline.register({ waiting: 1 })`)
-      await first.reached()
+      await first.reached
       await page.open(sites.learn + sites.page('left-for', ''))
       await page.until('throughline.identity()?.source === "broker"')
       for (let tries = 0; !(await me()).properties.waiting; tries++) {
         assert.ok(tries < 100, JSON.stringify(await me()))
         await sleep(50)
       }
-      first.let_()
+      first.release()
     })
 
     test(`x12 of two choices the later one counts, also when the answer to the first comes last (${engine})`, async () => {
@@ -345,11 +335,11 @@ for (const engine of engines) {
       await page.until('throughline.consent && throughline.queue === undefined')
       const yes = heldBack(asking, 'granted')
       await page.run(`throughline.consent('granted').then((now) => { window.yes = now }); 0`)
-      await yes.reached()
+      await yes.reached
       await page.run(`throughline.consent('denied').then((now) => { window.no = now }); 0`)
       assert.equal(await page.run('return throughline.consent()'), 'denied')
       await sleep(300)
-      yes.let_()
+      yes.release()
       await page.until('window.no')
       assert.deepEqual(await page.run('return [window.yes, no, throughline.consent(), throughline.identity(), seen]'), [
         'denied',
