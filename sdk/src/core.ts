@@ -26,7 +26,7 @@ const changed = (properties: Properties, { set, set_once }: Change): Properties 
 
 export function start(options: Options = {}): Core {
   const time = Number(options.timeout) || 1000
-  const { call, on, emit } = events((error) => report('callback_failed', 'look into it', error))
+  const { call, on, emit, withdraw } = events((error) => report('callback_failed', 'look into it', error))
   const report = reporter(emit)
   const sites = (options.sites?.match(/\S+/g) ?? []) as string[]
   /** Another of the company's sites. */
@@ -55,7 +55,10 @@ export function start(options: Options = {}): Core {
     const changed = consent !== now
     consent = now
     if (now === 'granted') identity ?? begin(me)
-    else identity = null
+    else {
+      identity = null
+      withdraw('ready', 'alias')
+    }
     if (now === 'denied') endProvisional()
     if (changed) emit('consent', now)
     return now

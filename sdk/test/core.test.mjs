@@ -197,6 +197,24 @@ for (const engine of engines) {
       assert.equal(await page.run('return localStorage.length'), 0)
     })
 
+    test(`x20 a page that subscribes late hears of the identity, the consent and the alias, once (${engine})`, async () => {
+      const subscribe = `['ready', 'consent', 'alias'].forEach((event) => throughline.on(event, (detail) => heard.push([event, detail])))`
+      const path = sites.page('late', `window.heard = []; throughline.ready(() => setTimeout(() => { ${subscribe}; window.subscribed = true }))`)
+      sites.faults['/_throughline/me'] = 500
+      await page.open(sites.shop + path)
+      const { visitor: from, source } = await page.until('window.subscribed && throughline.identity()')
+      assert.equal(source, 'provisional')
+      delete sites.faults['/_throughline/me']
+      await page.open(sites.shop + path)
+      const { visitor: to } = await page.until('window.subscribed && throughline.identity()')
+      const heard = Object.fromEntries(await page.run('return heard'))
+      assert.deepEqual([heard.ready.visitor, heard.consent, heard.alias], [to, 'granted', { from, to }])
+      assert.equal(await page.run('return heard.length'), 3)
+      await page.open(sites.shop + path)
+      await page.until('window.subscribed')
+      assert.deepEqual(await page.run('return heard.map(([event]) => event)'), ['ready', 'consent'])
+    })
+
     test(`X11 nobody said whether visitors must be asked: nothing starts while the satellite is silent (${engine})`, async () => {
       sites.faults['/_throughline/me'] = 500
       const path = sites.page('unsaid', `${NOTES(sites.collect('unsaid'))} library.track(1)`, { options: '' })
@@ -255,7 +273,7 @@ for (const engine of engines) {
          throughline.hold('constructor', {}).a.b.c()
          throughline.hold()
          throughline.register('x'); throughline.registerOnce(null); throughline.consent('maybe'); throughline.ready(() => { throw new Error('page') })
-         throughline.ready(7); throughline.on('ready', 7); throughline.on(7)
+         throughline.ready(7); throughline.on('ready', 7); throughline.on(7); throughline.on('constructor', 7)
          throughline.ready(() => { for (const url of ['http://[', 'javascript:alert(1)', '', 'x', null, undefined, {}, '//evil.example']) throughline.link(url); window.done = true })`,
       )
       await page.open(sites.shop + path)
@@ -372,6 +390,9 @@ for (const engine of engines) {
       await page.run(`throughline.forget().then((now) => { window.after = now }); library.track(2)`)
       assert.equal(await page.until('window.after'), 'denied')
       assert.deepEqual(await page.run('return [seen, throughline.identity(), localStorage.length]'), [[[1]], null, 0])
+      // A page that subscribes now hears of the refusal, and of no ID.
+      await page.run(`window.heard = []; for (const event of ['ready', 'consent', 'alias']) throughline.on(event, (detail) => heard.push(detail))`)
+      assert.deepEqual(await page.run('return heard.map(String)'), ['denied'])
     })
   })
 }
