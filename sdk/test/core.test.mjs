@@ -108,10 +108,10 @@ for (const engine of engines) {
       for (const [what, element] of Object.entries(INJECTED())) {
         for (const stub of [true, false]) {
           const name = `injected-${stub}`
-          sites.page(name, '', { stub, head: element + (stub ? '' : TAG), options: 'data-consent="implied"' })
+          sites.page(name, '', { stub, head: element + (stub ? '' : TAG), options: 'data-consent="implied" data-timeout="20000"' })
           await page.open(`${sites.shop}/${name}.html`)
           const how = `${what}, ${stub ? 'stub' : 'tag'}`
-          const who = await page.until('typeof throughline.identity === "function" && throughline.identity()', 4000).catch(() => how)
+          const who = await page.until('typeof throughline.identity === "function" && throughline.identity()').catch(() => how)
           assert.deepEqual([who.visitor, who.source], [visitor, 'broker'], how)
           assert.equal(await page.run(`return throughline.link('${sites.news}/')`), `${sites.news}/`, how)
           assert.match(await page.run(`return throughline.link('${sites.learn}/')`), /^http:..shop.*_throughline.go/, how)

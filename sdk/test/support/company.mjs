@@ -176,13 +176,13 @@ export async function company({ consent = 'implied', libraries = [], scripts = {
       return this.holdBack((method, path) => method === 'GET' && path === '/_throughline/me')
     },
     /**
-     * Writes a page. `code` runs in it; `options` are attributes of the stub's tag; without `stub` there is no SDK.
+     * Writes a page. `code` runs in it. On a busy machine a page must not become provisional by accident, so the default timeout is long. `options` are attributes of the stub's tag; without `stub` there is no SDK.
      * `policy` is its Content-Security-Policy; the scripts have the nonce `n`.
      */
     page(
       path,
       code,
-      { options = 'data-consent="implied" data-patience="20000"', stub = true, load = [], head = '', body = '', policy } = {},
+      { options = 'data-consent="implied" data-patience="20000" data-timeout="20000"', stub = true, load = [], head = '', body = '', policy } = {},
     ) {
       const file = join(pages, `${path}.html`)
       mkdirSync(dirname(file), { recursive: true })
