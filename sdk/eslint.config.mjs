@@ -18,7 +18,7 @@ export default tseslint.config(
     rules: {
       // The libraries are what they are: some have no types, and a page may hand over anything.
       '@typescript-eslint/no-explicit-any': 'off',
-      // `callback?.()` and `a && b()` are how the bundle stays within its 4 KB.
+      // `callback?.()` and `a && b()` are statements here.
       '@typescript-eslint/no-unused-expressions': ['error', { allowShortCircuit: true, allowTernary: true }],
     },
   },

@@ -3,8 +3,9 @@
 // Its own tag carries the options: data-timeout, data-consent, data-sites, data-referrer, data-links; data-src and data-integrity
 // say where sdk.js is, and data-patience how long to wait for it, in milliseconds (3000).
 ;((window, document) => {
-  if (window.throughline) return
-  const tag = document.currentScript
+  // An element that a comment can inject (`<a id="throughline">`, `<img name="currentScript">`) is neither the SDK nor this tag.
+  if (window.throughline && Object.getPrototypeOf(window.throughline) === Object.prototype) return
+  const tag = document.currentScript instanceof HTMLScriptElement ? document.currentScript : null
   const options = { ...tag?.dataset }
   const queue = []
   const held = []
@@ -20,32 +21,45 @@
       get: (_, name) => (typeof name === 'string' && name !== 'then' ? standIn(library, [...path, name]) : undefined),
       apply: (_, __, args) => keep(() => library.calls, path, args),
     })
+  /** Calls the method that `path` names, on the object that has it. */
+  const perform = (library, { path, args }) => {
+    const owner = path.slice(0, -1).reduce((object, name) => object[name], library)
+    return (path.length ? owner[path[path.length - 1]] : owner).apply(owner, args)
+  }
+  /** Starts a held library without the ID. A call that fails must not take later calls with it. */
+  const startAlone = async (one) => {
+    const failed = (error) => console.warn('throughline library_failed:', one.name, error)
+    try {
+      const made = await (typeof one.library === 'function' ? one.library(null) : one.library)
+      const library = Array.isArray(made) ? made[0] : made
+      const push = (call) => {
+        try {
+          call.done(perform(library, call))
+        } catch (error) {
+          failed(error)
+        }
+      }
+      one.calls.forEach(push)
+      one.calls = { push }
+    } catch (error) {
+      failed(error)
+    }
+  }
   stub.hold = (name, library) => {
     const one = { name, library, calls: [] }
     held.push(one)
+    // The browser may refuse sdk.js before the page's own code runs: from its cache, or because an extension blocks it.
+    if (stub.late) startAlone(one)
     return standIn(one, [])
   }
 
-  // Nobody comes. Once sdk.js is there, `queue` is not.
+  /** Gives up on sdk.js. It deletes `queue` when it takes over. */
   const letGo = () => {
     if (!stub.queue || stub.late) return
     if (options.consent !== 'implied' || navigator.globalPrivacyControl) return
     stub.late = true
     console.warn('throughline late: the libraries start without the ID')
-    for (const one of held) {
-      const perform = (library) => (call) => {
-        const owner = call.path.slice(0, -1).reduce((object, name) => object[name], library)
-        const method = call.path.length ? owner[call.path[call.path.length - 1]] : owner
-        call.done(method.apply(owner, call.args))
-      }
-      Promise.resolve(typeof one.library === 'function' ? one.library(null) : one.library)
-        .then((made) => {
-          const push = perform(Array.isArray(made) ? made[0] : made)
-          one.calls.forEach(push)
-          one.calls = { push }
-        })
-        .catch((error) => console.warn('throughline library_failed:', one.name, error))
-    }
+    held.forEach(startAlone)
   }
   const script = document.createElement('script')
   script.src = options.src || '/_throughline/sdk.js'

@@ -5,6 +5,7 @@ import { segmentPlugin } from './adapters/segment.js'
 import { start } from './core.js'
 import { holder } from './hold.js'
 import { decorateLinks } from './links.js'
+import { currentScript, plain } from './trusted.js'
 import type { Call, Held, Options, Throughline } from './types.js'
 
 interface Stub {
@@ -16,10 +17,9 @@ interface Stub {
 }
 
 const page = window as { throughline?: Stub & Partial<Throughline> & { segmentPlugin?: unknown } }
-page.throughline ??= {}
-const stub = page.throughline
+const stub = (page.throughline = plain(page.throughline) ?? {})
 if (!stub.late && (!stub.ready || stub.queue)) {
-  const options: Options = stub.options ?? document.currentScript?.dataset ?? {}
+  const options: Options = stub.options ?? currentScript()?.dataset ?? {}
   const core = start(options)
   if (options.links !== 'off') decorateLinks(core)
   const { take, hold } = holder(core, adapters)

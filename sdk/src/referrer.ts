@@ -5,7 +5,11 @@ import type { FirstTouch } from './types.js'
 
 /** All libraries read `document.referrer`, so this one change is enough for all. */
 export function setReferrer(referrer = ''): void {
-  Object.defineProperty(document, 'referrer', { configurable: true, value: referrer })
+  try {
+    Object.defineProperty(document, 'referrer', { configurable: true, value: referrer })
+  } catch {
+    // An element of that name is in the way (`<img name="referrer">`). The libraries then read the element.
+  }
 }
 
 /** What libraries miss that look for it in the address. On the site of the first visit they saw it themselves. */

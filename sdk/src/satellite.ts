@@ -1,8 +1,9 @@
 // The satellite, by script: on this origin, or where hop.js came from. Whatever goes wrong is `undefined`.
 
+import { plain } from './trusted.js'
 import type { Hop } from './types.js'
 
-export const hop = (globalThis as { throughlineHop?: Hop }).throughlineHop
+export const hop = plain((globalThis as { throughlineHop?: Hop }).throughlineHop)
 
 const at = (endpoint: string) => `${(hop ?? location).origin}/_throughline/${endpoint}`
 

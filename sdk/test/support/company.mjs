@@ -55,6 +55,7 @@ export async function company({ consent = 'implied', libraries = [], scripts = {
   let loads = 0
   let loadsBefore = 0
   const faults = {}
+  let heldBack
   const policies = {}
   const server = createServer(async (asked, answer) => {
     const { pathname, searchParams } = new URL(asked.url, 'http://x')
@@ -92,6 +93,7 @@ export async function company({ consent = 'implied', libraries = [], scripts = {
     const onward = request(
       { host: '127.0.0.1', port: behind, method: asked.method, path: asked.url, headers },
       async (back) => {
+        await heldBack?.(asked.method, pathname, body.toString())
         const policy = policies[pathname]
         const sent = { ...back.headers, ...(policy && { 'content-security-policy': policy }) }
         if (back.statusCode !== 200 || !sent['content-type']?.startsWith('text/html')) {
@@ -153,14 +155,34 @@ export async function company({ consent = 'implied', libraries = [], scripts = {
       loadsBefore = loads
       requests.length = 0
     },
+    /** Keeps back the answers to the requests that `isMeant` names, until `release`. `reached` waits for the first of them. */
+    holdBack(isMeant) {
+      let release
+      let reach
+      const released = new Promise((resolve) => (release = resolve))
+      const reached = new Promise((resolve) => (reach = resolve))
+      heldBack = (method, path, body) => {
+        if (!isMeant(method, path, body)) return
+        reach()
+        return released
+      }
+      return { reached, release }
+    },
+    holdNothingBack() {
+      heldBack = undefined
+    },
+    /** Until `release`, no page learns the visitor: the satellite's answer does not come. */
+    holdBackVisitor() {
+      return this.holdBack((method, path) => method === 'GET' && path === '/_throughline/me')
+    },
     /**
-     * Writes a page. `code` runs in it; `options` are attributes of the stub's tag; without `stub` there is no SDK.
+     * Writes a page. `code` runs in it. On a busy machine a page must not become provisional by accident, so the default timeout is long. `options` are attributes of the stub's tag; without `stub` there is no SDK.
      * `policy` is its Content-Security-Policy; the scripts have the nonce `n`.
      */
     page(
       path,
       code,
-      { options = 'data-consent="implied" data-patience="20000"', stub = true, load = [], head = '', body = '', policy } = {},
+      { options = 'data-consent="implied" data-patience="20000" data-timeout="20000"', stub = true, load = [], head = '', body = '', policy } = {},
     ) {
       const file = join(pages, `${path}.html`)
       mkdirSync(dirname(file), { recursive: true })

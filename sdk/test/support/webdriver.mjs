@@ -82,7 +82,7 @@ export async function browser(engine = 'chromium') {
     }
     const { sessionId } = await command_('POST', '/session', { capabilities: { alwaysMatch: capabilities(engine, home) } })
     const session = `/session/${sessionId}`
-    await command_('POST', `${session}/timeouts`, { script: 15000, pageLoad: 30000 })
+    await command_('POST', `${session}/timeouts`, { script: 15000, pageLoad: 120000 })
     const run = (script, ...args) => command_('POST', `${session}/execute/sync`, { script, args })
     return {
       run,
