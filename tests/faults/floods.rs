@@ -1,4 +1,4 @@
-//! A5: dribbled heads, giant heads, ever new cookies and tokens: memory stays bounded, others are served.
+//! A5, A8: dribbled heads, giant heads, ever new cookies, clients and tokens: memory stays bounded, others are served as before.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -153,4 +153,74 @@ fn a5_ever_new_tokens_stay_within_their_memory_and_pages_go_on() {
     assert!(sent <= 1100 || refused > 0, "full, it refuses tokens (rule T7)");
     assert_eq!(Browser::new().navigate(&format!("{}/p.html", company.shop)).page().status, 200);
     assert_bounded(&company, before);
+}
+
+/// Sends requests in batches over one connection, so that a flood is as fast as the server.
+fn pipelined_flood(company: &Company, count: usize, request: impl Fn(usize) -> String) {
+    const BATCH: usize = 100;
+    let mut stream = wire::connect(company.port()).expect("it listens");
+    for batch in 0..count / BATCH {
+        let requests: String = (0..BATCH).map(|number| request(batch * BATCH + number)).collect();
+        stream.write_all(requests.as_bytes()).expect("it reads");
+        // Each answer begins so, and no page here says it.
+        const BEGINNING: &[u8] = b"HTTP/1.1 ";
+        let (mut answers, mut tail, mut piece) = (0, Vec::new(), [0; 65_536]);
+        while answers < BATCH {
+            let count = stream.read(&mut piece).expect("it answers");
+            assert!(count > 0, "it hung up after {answers} answers");
+            tail.extend_from_slice(&piece[..count]);
+            answers += tail.windows(BEGINNING.len()).filter(|window| *window == BEGINNING).count();
+            tail.drain(..tail.len().saturating_sub(BEGINNING.len() - 1));
+        }
+    }
+}
+
+/// Case D3: more clients than any memory of departures holds.
+#[test]
+fn a8_s16_after_a_flood_of_cookieless_clients_new_visitors_still_hop() {
+    let company = Company::start(Setup { log: "warn", ..Setup::default() });
+    pipelined_flood(&company, 90_000, |person| navigation(&company, "/p.html", "other=1", person));
+    let hopped = (0..100)
+        .filter(|_| Browser::new().navigate(&format!("{}/p.html", company.shop)).statuses() == [302, 302, 303, 200])
+        .count();
+    println!("A8: {hopped} of 100 new visitors hop after 90,000 cookieless navigations");
+    assert!(hopped >= 99, "{hopped}");
+}
+
+/// Case D4: clients that never bring the cookie back leave nothing behind; a browser that does has its record, with the
+/// first page's referrer.
+#[test]
+fn a8_cookieless_clients_of_the_primary_leave_no_records_and_little_memory() {
+    let company =
+        Company::start(Setup { tables: "[store]\nurl = \"sqlite:visitors.sqlite\"\n".into(), log: "warn", ..Setup::default() });
+    let brand = company.brand.strip_prefix("http://").expect("plain http").to_owned();
+    let ask = |number: usize| {
+        let referrer = format!("http://news.localhost:1/{}{number}", "a".repeat(1_900));
+        format!(
+            "GET /p.html?utm_source={number} HTTP/1.1\r\nHost: {brand}\r\nUser-Agent: {FIREFOX}\r\nAccept: text/html\r\n\
+             Accept-Language: x-{number}\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: cross-site\r\n\
+             Referer: {referrer}\r\n\r\n"
+        )
+    };
+    // What the first requests of a process cost is no growth.
+    pipelined_flood(&company, 500, &ask);
+    let before = company.processes[0].resident();
+    pipelined_flood(&company, 20_000, |number| ask(number + 500));
+    let after = company.processes[0].resident();
+    println!("A8: resident memory from {before} to {after} KiB");
+    assert!(after < before + 10 * 1024, "from {before} to {after} KiB");
+
+    let mut browser = Browser::new();
+    let page = format!("{}/p.html", company.brand);
+    browser.follow_from("http://news.localhost:1/story", &page);
+    let id = browser.cookie(&company.brand, "throughline").and_then(|value| value.split('.').nth(2)).expect("an ID").to_owned();
+    browser.navigate(&page);
+    let records = || {
+        let file = rusqlite::Connection::open(company.folder.path().join("visitors.sqlite")).expect("the file");
+        file.query_row("SELECT count(*) FROM visitor", [], |row| row.get::<_, i64>(0)).expect("the table")
+    };
+    wait_until("the record is written", || false, || records() > 0).unwrap_or_else(|problem| panic!("{problem}"));
+    assert_eq!(records(), 1, "of 20,501 clients, one came back with its cookie");
+    let record = company.record("brand", &id).expect("a record");
+    assert_eq!(record["first_touch"]["referrer"], "http://news.localhost:1/");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::ask::configuration;
 use crate::support::address::{authority, host, resolve, target};
-use crate::support::browser::{Cookie, FIREFOX};
+use crate::support::browser::{Browser, Cookie, FIREFOX};
 use crate::support::company::Company;
 use crate::support::files::{Part, Setup};
 use crate::support::process::{Process, free_port, wait_until};
@@ -174,9 +174,7 @@ impl Company3 {
     fn start(broker: (&str, Option<&str>), satellites: &[(&str, Option<&str>)]) -> Self {
         let setup = Setup { probe_interval_ms: 200, log: "warn", ..Setup::default() };
         let mut company = Company::unstarted(setup);
-        let random = SystemRandom::new();
-        let secret = SiteSecret::generate(&random).expect("randomness").to_text();
-        write_secret_file(&company.folder.path().join("new.secret"), &secret).expect("a secret file");
+        new_secret(&company);
         let broker = with_secrets(configuration(&company, Part::Broker, "broker", company.broker_port(), ""), broker);
         company.processes.push(Process::serve(&broker));
         let mut ports = Vec::new();
@@ -201,10 +199,14 @@ impl Company3 {
 }
 
 /// Puts other secrets for the shop into a configuration.
-fn with_secrets(file: PathBuf, (own, other): (&str, Option<&str>)) -> PathBuf {
+fn with_secrets(file: PathBuf, secrets: (&str, Option<&str>)) -> PathBuf {
+    with_secrets_of("shop", file, secrets)
+}
+
+fn with_secrets_of(site: &str, file: PathBuf, (own, other): (&str, Option<&str>)) -> PathBuf {
     let text = std::fs::read_to_string(&file).expect("a configuration");
     let other = other.map_or(String::new(), |other| format!("\nalso_accept_secret_file = \"{other}.secret\""));
-    let text = text.replace("secret_file = \"shop.secret\"", &format!("secret_file = \"{own}.secret\"{other}"));
+    let text = text.replace(&format!("secret_file = \"{site}.secret\""), &format!("secret_file = \"{own}.secret\"{other}"));
     std::fs::write(&file, text).expect("a configuration");
     file
 }
@@ -294,4 +296,32 @@ fn s18_k1_a_sites_secret_rotates_without_a_refused_hop() {
             assert_eq!(visitor.visitor(), id);
         }
     }
+}
+
+fn new_secret(company: &Company) {
+    let secret = SiteSecret::generate(&SystemRandom::new()).expect("randomness").to_text();
+    write_secret_file(&company.folder.path().join("new.secret"), &secret).expect("a secret file");
+}
+
+/// The master cookie is all that the primary has: a rotation that lost it would make every visitor a new one.
+#[test]
+fn b6_k1_the_primarys_secret_rotates_and_each_visit_brings_the_master_cookie_along() {
+    let mut company = Company::unstarted(Setup { log: "warn", ..Setup::default() });
+    new_secret(&company);
+    let mut browser = Browser::new();
+    let (mut ids, mut cookies) = (Vec::new(), Vec::new());
+    for secrets in [("brand", None), ("brand", Some("new")), ("new", Some("brand")), ("new", None)] {
+        let file = configuration(&company, Part::Broker, "broker", company.broker_port(), "");
+        company.processes = vec![Process::serve(&with_secrets_of("brand", file, secrets))];
+        let (port, processes) = (company.broker_port(), &mut company.processes);
+        let is_well = || crate::support::process::is_healthy(port, "brand.localhost", true);
+        let ready = wait_until("the primary is well", || processes[0].has_ended(), is_well);
+        ready.unwrap_or_else(|problem| panic!("{problem}: {}", company.stderr()));
+        let visit = browser.navigate(&format!("{}/p.html", company.brand));
+        ids.push(browser.visitor(&company.brand).expect("an ID"));
+        cookies.push(visit.cookies().len());
+        assert_eq!(browser.navigate(&format!("{}/p.html", company.brand)).cookies(), [], "once is enough");
+    }
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(cookies, [1, 0, 1, 0], "minted, and written anew once the new secret signs");
 }

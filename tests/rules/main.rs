@@ -4,6 +4,7 @@
 mod support;
 
 mod arrival;
+mod at_once;
 mod broker;
 mod broker_headers;
 mod consent;
