@@ -203,7 +203,7 @@ fn a8_cookieless_clients_of_the_primary_leave_no_records_and_little_memory() {
         )
     };
     // What the first requests of a process cost is no growth.
-    pipelined_flood(&company, 500, &ask);
+    pipelined_flood(&company, 500, ask);
     let before = company.processes[0].resident();
     pipelined_flood(&company, 20_000, |number| ask(number + 500));
     let after = company.processes[0].resident();
