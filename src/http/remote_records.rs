@@ -13,9 +13,11 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use awc::http::Method;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::base::id::VisitorId;
+use crate::base::json::{self, json_object};
 use crate::base::origin::Origin;
 use crate::base::secret::ApiKey;
 use crate::domain::contract::path;
@@ -96,8 +98,8 @@ impl Errands {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Unavailable> {
-    serde_json::from_slice(body).map_err(|_| Unavailable("the broker's answer cannot be read".into()))
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Unavailable> {
+    json::read(body).map_err(|_| Unavailable("the broker's answer cannot be read".into()))
 }
 
 fn unexpected(status: u16) -> Unavailable {
@@ -105,10 +107,13 @@ fn unexpected(status: u16) -> Unavailable {
 }
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct Refused {
     error: Limit,
     key: Option<String>,
 }
+
+json_object!(Refused);
 
 #[async_trait]
 impl Records for RemoteRecords {

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::base::clock::UnixSeconds;
 use crate::base::encoding::{base64url, from_base64url};
+use crate::base::json::{self, json_object};
 
 use super::key::{Seed, SigningKey};
 use super::keyset::{KeySet, TimedKey};
@@ -85,13 +86,13 @@ pub fn write_secret_file(path: &Path, text: &str) -> Result<(), FileMistake> {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct FileKeys {
     keys: Vec<FileKey>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct FileKey {
     kid: String,
     seed: Zeroizing<String>,
@@ -99,13 +100,15 @@ struct FileKey {
     activate_at: String,
 }
 
+json_object!(written FileKeys, FileKey);
+
 /// Reads a site's keys.
 ///
 /// # Errors
 /// When the file cannot be read, is open to others, is not whole, or holds no key.
 pub fn read_key_file(path: &Path) -> Result<KeySet, FileMistake> {
     let text = read_secret_file(path)?;
-    let file: FileKeys = serde_json::from_str(&text).map_err(|error| {
+    let file: FileKeys = json::read(text.as_bytes()).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         let what = if error.is_eof() { "is cut off" } else { "is not a key file" };
         FileMistake::new(path, format!("{what} ({place}); restore it from a backup, or make a new one: throughline keys create"))
