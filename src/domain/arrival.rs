@@ -22,6 +22,8 @@ pub enum Refusal {
     Repeated,
     /// Consent does not stand here (rule R6).
     NoConsent,
+    /// The broker refuses this site's API key: a no about the ID could not be passed on.
+    SiteRefused,
     /// The token is not believed.
     Token(TokenRefusal),
     /// The ID that it brings counts no more (rules C1, C2).
@@ -46,6 +48,7 @@ impl Refusal {
             Self::Empty => "empty",
             Self::Repeated => "repeated",
             Self::NoConsent => "no_consent",
+            Self::SiteRefused => "site_refused",
             Self::Token(refusal) => refusal.code(),
             Self::Revoked => "revoked",
             Self::WrongFlow => "wrong_flow",

@@ -45,6 +45,9 @@ pub struct Health {
     /// On a secondary: the state of the circuit breaker over the broker.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub broker: Option<String>,
+    /// `refused`: the broker does not accept the API key of this site, so the site takes no IDs.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub api_key: Option<String>,
     /// On the primary: how the store does. Hops do not need it, so it says nothing on `status`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub store: Option<StoreHealth>,
@@ -72,6 +75,8 @@ impl StoreHealth {
 impl Health {
     /// The good status.
     pub const OK: &'static str = "ok";
+    /// Of the API key: the broker answers it with 401.
+    pub const REFUSED: &'static str = "refused";
     /// The bad one.
     pub const UNABLE: &'static str = "unable";
     /// Its process is about to end: whoever balances load sends others elsewhere, while requests are still answered.

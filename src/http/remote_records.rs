@@ -68,6 +68,11 @@ impl RemoteRecords {
         answered.await.unwrap_or_else(|_| Err(Unavailable("this process is ending".into())))
     }
 
+    async fn send_reports(&self, site: &Origin, reports: Vec<Report>) -> Result<(u16, Bytes), Unavailable> {
+        let body = serde_json::to_string(&Reports { reports }).unwrap_or_default();
+        self.ask(Ask { method: Method::POST, path: path::API_REPORTS.into(), key: self.key(site)?, if_match: None, body }).await
+    }
+
     fn key(&self, site: &Origin) -> Result<ApiKey, Unavailable> {
         self.keys.load().get(site.as_str()).cloned().ok_or_else(|| Unavailable("the site is not served here".into()))
     }
@@ -147,10 +152,17 @@ impl Records for RemoteRecords {
     }
 
     async fn report(&self, site: &Origin, reports: Vec<Report>) -> Result<Vec<Reported>, Unavailable> {
-        let body = serde_json::to_string(&Reports { reports }).unwrap_or_default();
-        let ask = Ask { method: Method::POST, path: path::API_REPORTS.into(), key: self.key(site)?, if_match: None, body };
-        match self.ask(ask).await? {
+        match self.send_reports(site, reports).await? {
             (200, body) => read::<ReportsAnswer>(&body).map(|answer| answer.outcomes),
+            (status, _) => Err(unexpected(status)),
+        }
+    }
+
+    async fn accepts(&self, site: &Origin) -> Result<bool, Unavailable> {
+        // No report at all: the broker looks at the key and at nothing else.
+        match self.send_reports(site, Vec::new()).await? {
+            (200, _) => Ok(true),
+            (401, _) => Ok(false),
             (status, _) => Err(unexpected(status)),
         }
     }

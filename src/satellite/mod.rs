@@ -1,6 +1,7 @@
 //! Layer 6: the satellite, one file an endpoint. It decides on each page, sends visitors on a hop, takes their tokens, and
 //! keeps the local cookie. The primary's own pages go through it too: there the cookie is the master cookie.
 
+pub mod access;
 pub mod arrive;
 pub mod choice;
 pub mod deliver;
@@ -31,6 +32,7 @@ use crate::store::records::Records;
 use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
 
+use access::Access;
 use departures::Departures;
 
 /// How many clients that drop cookies are remembered, and how many reports wait for the broker: about 40 MB.
@@ -55,6 +57,8 @@ pub struct Satellite {
     pub bare_clients: RecentSet,
     /// Clients that have not come back yet.
     pub departures: Departures,
+    /// Whether the broker accepts the sites' API keys.
+    pub access: Access,
     /// Reports on their way to the broker.
     pub outbox: Outbox,
     /// Refusals that the broker has not heard of, on disk.
@@ -87,6 +91,7 @@ impl Satellite {
             replay,
             bare_clients: RecentSet::new(BARE_CLIENT_SPAN, BARE_CLIENTS_MAX),
             departures: Departures::new(),
+            access: Access::default(),
             outbox: Outbox::new(REPORTS_WAITING_MAX),
             refusals: refusals.map(Arc::new),
             unknown_key: Notify::new(),

@@ -208,7 +208,8 @@ pub async fn catch_up(records: &dyn Records, revoked: &RevokedIds, cursor: &mut 
 /// remembered. A node that served visitors before that would refuse the tokens that others of its kind sent them for.
 pub async fn wait_until_ready(satellite: &Satellite) {
     satellite.looked.notified().await;
-    while !satellite.replay.is_ready() {
+    let knows_access = || satellite.breaker.circuit() != Circuit::Closed || satellite.access.has_looked();
+    while !satellite.replay.is_ready() || !knows_access() {
         sleep(Duration::from_millis(10)).await;
     }
 }
