@@ -6,7 +6,7 @@ use crate::base::secret::SiteSecret;
 use super::files::Files;
 use super::notes::Notes;
 use super::origins::Origins;
-use super::reader::Table;
+use super::reader::{Placed, Table};
 use super::served::{SERVED_KEYS, read_served};
 use super::{BrokerConfig, Profile, RegisteredSite, SITES_MAX, ServedSite};
 use crate::domain::site::Role;
@@ -66,6 +66,7 @@ pub(super) fn read(document: &mut Table<'_, '_>, profile: Option<Profile>, files
         read_secondary(table, serve, serves_primary, files, &mut origins, &mut sites);
     }
     shared_cookies(&sites.served, notes);
+    files.used.borrow().refuse_repeated(notes);
     if !serves_any {
         notes.mistake(None, "no site is served here; take out serve = false from [primary] or add the [[site]] that is");
     }
@@ -135,7 +136,9 @@ fn read_secret(table: &mut Table<'_, '_>, files: &Files<'_>) -> Option<SiteSecre
     } else {
         table.require("secret_file", "secret_file = \"secrets/shop.example\" or secret_env = \"SHOP_SECRET\"");
     }
-    let from_env = table.text("secret_env", |name| files.secret_env(name));
-    let from_file = table.text("secret_file", |path| files.secret_file(path));
-    from_env.or(from_file).map(|found| found.value)
+    let from_env = table.text("secret_env", |name| Ok((files.secret_env(name)?, format!("secret_env {name}"))));
+    let from_file = table.text("secret_file", |path| Ok((files.secret_file(path)?, format!("secret_file {path}"))));
+    let Placed { line, value: (secret, place) } = from_env.or(from_file)?;
+    files.used.borrow_mut().secret(line, place, &secret);
+    Some(secret)
 }

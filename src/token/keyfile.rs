@@ -40,21 +40,30 @@ impl fmt::Display for FileMistake {
 
 impl std::error::Error for FileMistake {}
 
-/// Reads a secret file.
+/// Opens a secret file.
 ///
 /// # Errors
-/// When it cannot be read, or others than its owner can read it.
-pub fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, FileMistake> {
+/// When it cannot be read, or others than its owner can read it: its group too, which K4 does not tell from the rest.
+pub fn open_secret_file(path: &Path) -> Result<fs::File, FileMistake> {
     let unreadable = |error: std::io::Error| FileMistake::new(path, format!("cannot be read ({error})"));
     // What is looked at is what is read: the file behind the name could change in between.
-    let mut file = fs::File::open(path).map_err(unreadable)?;
+    let file = fs::File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if metadata.mode() & 0o077 != 0 {
         let what = format!("others can read it (mode {:04o}); run: chmod 600 {}", metadata.mode() & 0o7777, path.display());
         return Err(FileMistake::new(path, what));
     }
+    Ok(file)
+}
+
+/// Reads a secret file.
+///
+/// # Errors
+/// When it cannot be read, is not UTF-8, or others than its owner can read it.
+pub fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, FileMistake> {
     let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(unreadable)?;
+    let read = open_secret_file(path)?.read_to_string(&mut text);
+    read.map_err(|error| FileMistake::new(path, format!("cannot be read ({error})")))?;
     Ok(text)
 }
 

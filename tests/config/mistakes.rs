@@ -344,7 +344,13 @@ fn sites_that_cannot_stand_together() {
     let (shop, copied) = (block("https://shop.example", "shop", ""), block("https://learn.example", "shop", ""));
     for (text, expected) in [
         (primary.to_owned(), &["no site is served here"][..]),
-        (format!("{primary}{shop}{copied}"), &["shop.secret is another site's", "shop.json is another site's"]),
+        (
+            format!("{primary}{shop}{copied}"),
+            &[
+                "secret_file shop.secret: the secret is also that of secret_file shop.secret on line 7",
+                "key_file shop.json: the signing key is also that of key_file shop.json on line 8",
+            ],
+        ),
         (format!("{primary}whoami = true\nlegacy_browsers = true\n{shop}"), &["whoami has no use", "legacy_browsers has no use"]),
         (
             format!(
