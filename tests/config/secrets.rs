@@ -10,7 +10,7 @@ use throughline::token::keyset::{KeySet, TimedKey};
 
 use crate::world::{GOOD, World, lines};
 
-const SHOP_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+const SHOP_SECRET: &str = "IiMkJSYnKCkqKywtLi8wMTIzNDU2Nzg5Ojs8PT4_QEE";
 
 fn copy(folder: &Path, from: &str, to: &str) {
     write_secret_file(&folder.join(to), &fs::read_to_string(folder.join(from)).unwrap()).unwrap();

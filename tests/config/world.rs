@@ -57,7 +57,7 @@ impl World {
 /// The environment of the tests.
 pub(crate) fn env(name: &str) -> Option<String> {
     match name {
-        "SHOP_SECRET" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".into()),
+        "SHOP_SECRET" => Some("IiMkJSYnKCkqKywtLi8wMTIzNDU2Nzg5Ojs8PT4_QEE".into()),
         "BAD_SECRET" | "REDIS_PASSWORD" => Some("hunter2".into()),
         "STORE_URL" => Some("postgres://ann:hunter2@db.internal/visitors".into()),
         "BAD_STORE" => Some("hunter2".into()),
