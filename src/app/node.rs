@@ -32,11 +32,9 @@ use crate::store::record_writer::WriterState;
 use crate::token::keyset::JWKS_MAX_AGE;
 
 use super::ending::Ending;
+use super::key_files::watch_key_files;
 use super::reload::Reloads;
 use super::roles::Roles;
-
-/// How often a changed key file is noticed.
-const KEY_FILE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a process that ends waits for its last writes and reports.
 const WRITING_TIME_MAX: Duration = Duration::from_secs(5);
@@ -254,11 +252,8 @@ impl Node {
     /// Answers an endpoint whose body has been read.
     pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &Body) -> HttpResponse {
         // A no ends an ID once and costs nothing after that: it is never too many (rule C1).
-        let is_no = match endpoint {
-            PostEndpoint::Forget => true,
-            PostEndpoint::Consent => choice::choice(head, body) == Ok(Choice::Denied),
-            PostEndpoint::Exchange | PostEndpoint::Remember => false,
-        };
+        let is_no = endpoint == PostEndpoint::Forget
+            || (endpoint == PostEndpoint::Consent && choice::choice(head, body) == Ok(Choice::Denied));
         if !is_no && !self.env.may(head) {
             return Readers::of(&served.site, &head.headers).mark(too_many());
         }
@@ -393,19 +388,4 @@ pub(super) fn supervise<F: Future<Output = ()> + 'static>(name: &'static str, ta
             actix_web::rt::time::sleep(Duration::from_secs(1)).await;
         }
     });
-}
-
-async fn watch_key_files(node: Arc<Node>) {
-    loop {
-        actix_web::rt::time::sleep(KEY_FILE_INTERVAL).await;
-        for served in node.sites() {
-            match served.keys.refresh() {
-                Ok(true) => tracing::info!(site = served.site.origin.as_str(), "its key file was read again"),
-                Ok(false) => {}
-                Err(mistake) => {
-                    tracing::error!(site = served.site.origin.as_str(), %mistake, "the keys that were read before stay in use")
-                }
-            }
-        }
-    }
 }

@@ -47,6 +47,7 @@ fn c1_a_site_whose_key_is_refused_takes_no_ids_and_says_that_a_no_stays_there() 
     set_secret(&company, BROKER, &other);
     let forget = format!("{shop}/_throughline/forget");
     let mut by_script = known.pop().unwrap();
+    let waits = by_script.visitor(shop).unwrap();
     let answer = by_script.post(&forget, "{}");
     assert_eq!((answer.status, &answer.json()["everywhere"]), (200, &false.into()), "{answer:?}");
     assert_eq!(answer.json()["reason"], "site_refused");
@@ -93,6 +94,7 @@ fn c1_a_site_whose_key_is_refused_takes_no_ids_and_says_that_a_no_stays_there() 
     set_secret(&company, BROKER, &good);
     company.processes[SATELLITES].signal("HUP");
     wait_until("the key is accepted", || false, || api_key(&company, shop).is_none()).unwrap();
+    wait_until("the no is told", || false, || company.record("shop", &waits).is_none()).unwrap();
     let answer = known.pop().unwrap().post(&forget, "{}");
     assert_eq!((&answer.json()["everywhere"], &answer.json()["reason"]), (&true.into(), &serde_json::Value::Null));
     let mut new = Browser::new();
