@@ -6,7 +6,6 @@
 //! Both take a form or JSON. A form may name a `return` path on the same site and is answered by a redirect to it, so that
 //! they work without script. `forget` needs no body, and a no is taken from whatever arrived of one.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,7 +168,7 @@ async fn answer(
 
 /// The page that a form wants to go back to, or the front page. A longer address would not fit into the head that a proxy takes
 /// from a server behind it, and the cookie would be lost with the redirect.
-fn return_page(origin: &Origin, page: &Cow<'_, str>) -> PageUrl {
+fn return_page(origin: &Origin, page: &str) -> PageUrl {
     let page = (page.len() <= RETURN_LENGTH_MAX).then(|| PageUrl::on(origin, page).ok()).flatten();
     page.map_or_else(|| PageUrl::front(origin), |page| page.clean())
 }

