@@ -19,15 +19,15 @@
 //! # }
 //! ```
 
-use std::future::{Future, Ready, ready};
+use std::future::{Future, Ready, poll_fn, ready};
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::{BodyStream, EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Uri};
@@ -39,6 +39,7 @@ use crate::broker::api::Asked;
 use crate::domain::contract;
 use crate::http::ServedSite;
 use crate::http::answer::{Answer, Refusal};
+use crate::http::body::Body;
 use crate::http::forwarded::Dialect;
 use crate::http::visitor::Visitor;
 use crate::satellite::page::{Decided, Page, Served};
@@ -205,9 +206,10 @@ async fn post<B>(
     request: HttpRequest,
     mut payload: Payload,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let answer = match body(&request, &mut payload, endpoint.body_length_max(), &TOO_LARGE).await? {
-        Ok(body) => node.post(endpoint, &served, request.head(), &body).await,
-        Err(refusal) => refusal.json(),
+    let body = small_body(&request, &mut payload, endpoint).await?;
+    let answer = match body.fault {
+        Some(refusal) if !endpoint.takes_any_body() => refusal.json(),
+        _ => node.post(endpoint, &served, request.head(), &body).await,
     };
     Ok(ServiceResponse::new(request, answer).map_into_right_body())
 }
@@ -239,11 +241,35 @@ async fn body(
     })
 }
 
+/// Reads what arrives of a small body, up to the endpoint's limit.
+async fn small_body(request: &HttpRequest, payload: &mut Payload, endpoint: PostEndpoint) -> Result<Body, Error> {
+    let length_max = endpoint.body_length_max();
+    let payload = web::Payload::from_request(request, payload).await?;
+    let mut payload = pin!(BodyStream::new(payload));
+    let mut bytes = web::BytesMut::new();
+    let reading = async {
+        while let Some(chunk) = poll_fn(|context| payload.as_mut().poll_next(context)).await {
+            let Ok(chunk) = chunk else { return Some(&CUT_OFF) };
+            let room = length_max - bytes.len();
+            bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                return Some(&TOO_LARGE);
+            }
+        }
+        None
+    };
+    let fault = timeout(BODY_TIME_MAX, reading).await.unwrap_or(Some(&CUT_OFF));
+    Ok(Body { bytes: bytes.freeze(), fault })
+}
+
 /// How long a client may take over a small body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
-const TOO_LARGE: Refusal =
-    Refusal { status: 413, code: "too_large", advice: "Send at most 4,096 octets; properties, at most 32,768." };
+const TOO_LARGE: Refusal = Refusal {
+    status: 413,
+    code: "too_large",
+    advice: "Send at most 4,096 octets; properties, at most 32,768; a choice, at most 65,536.",
+};
 
 const TOO_LARGE_FOR_API: Refusal = Refusal { status: 413, code: "too_large", advice: "Send at most 1,048,576 octets." };
 

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod ending;
 pub mod forward;
+mod key_files;
 pub mod launch;
 pub mod middleware;
 pub mod node;

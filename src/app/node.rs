@@ -12,14 +12,17 @@ use arc_swap::{ArcSwap, Guard};
 use crate::broker::api;
 use crate::config::UnknownHost;
 use crate::domain::arrival::TOO_MANY;
-use crate::domain::contract::{BODY_LENGTH_MAX, PREFIX, PROPERTY_CHANGE_LENGTH_MAX, path};
+use crate::domain::consent::Choice;
+use crate::domain::contract::{BODY_LENGTH_MAX, CHOICE_LENGTH_MAX, PREFIX, PROPERTY_CHANGE_LENGTH_MAX, path};
 use crate::domain::documents::{Health, StoreHealth};
 use crate::domain::site::{Role, Site};
 use crate::http::answer::{Answer, Refusal, json, public_json};
+use crate::http::body::Body;
 use crate::http::client::Outbound;
 use crate::http::cors::{Readers, preflight};
 use crate::http::event::{Timing, Work};
 use crate::http::{Env, ServedSite};
+use crate::satellite::access::watch_access;
 use crate::satellite::deliver::deliver;
 use crate::satellite::landing::Waiting;
 use crate::satellite::page::{Decided, Page, page};
@@ -29,11 +32,9 @@ use crate::store::record_writer::WriterState;
 use crate::token::keyset::JWKS_MAX_AGE;
 
 use super::ending::Ending;
+use super::key_files::watch_key_files;
 use super::reload::Reloads;
 use super::roles::Roles;
-
-/// How often a changed key file is noticed.
-const KEY_FILE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a process that ends waits for its last writes and reports.
 const WRITING_TIME_MAX: Duration = Duration::from_secs(5);
@@ -105,8 +106,15 @@ impl PostEndpoint {
     pub const fn body_length_max(self) -> usize {
         match self {
             Self::Remember => PROPERTY_CHANGE_LENGTH_MAX,
-            Self::Exchange | Self::Consent | Self::Forget => BODY_LENGTH_MAX,
+            Self::Consent | Self::Forget => CHOICE_LENGTH_MAX,
+            Self::Exchange => BODY_LENGTH_MAX,
         }
+    }
+
+    /// Whether it answers by itself where the body is too long or was cut off: a no is taken all the same (rule C1).
+    #[must_use]
+    pub const fn takes_any_body(self) -> bool {
+        matches!(self, Self::Consent | Self::Forget)
     }
 }
 
@@ -242,15 +250,18 @@ impl Node {
     }
 
     /// Answers an endpoint whose body has been read.
-    pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &web::Bytes) -> HttpResponse {
-        if !self.env.may(head) {
+    pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &Body) -> HttpResponse {
+        // A no ends an ID once and costs nothing after that: it is never too many (rule C1).
+        let is_no = endpoint == PostEndpoint::Forget
+            || (endpoint == PostEndpoint::Consent && choice::choice(head, body) == Ok(Choice::Denied));
+        if !is_no && !self.env.may(head) {
             return Readers::of(&served.site, &head.headers).mark(too_many());
         }
         let answer = match endpoint {
-            PostEndpoint::Exchange => exchange::exchange(&self.satellite, &self.env, served, head, body).await,
-            PostEndpoint::Consent => choice::consent(&self.satellite, &self.env, served, &head.headers, body).await,
-            PostEndpoint::Forget => choice::forget(&self.satellite, &self.env, served, &head.headers, body).await,
-            PostEndpoint::Remember => me::remember(&self.satellite, &self.env, served, &head.headers, body).await,
+            PostEndpoint::Exchange => exchange::exchange(&self.satellite, &self.env, served, head, &body.bytes).await,
+            PostEndpoint::Consent => choice::consent(&self.satellite, &self.env, served, head, body).await,
+            PostEndpoint::Forget => choice::forget(&self.satellite, &self.env, served, head, body).await,
+            PostEndpoint::Remember => me::remember(&self.satellite, &self.env, served, &head.headers, &body.bytes).await,
         };
         Readers::of(&served.site, &head.headers).mark(answer)
     }
@@ -321,7 +332,8 @@ impl Node {
             let WriterState { is_down, waiting, lost, written: _ } = keeper.writer().state();
             StoreHealth { status: if is_down { StoreHealth::DOWN } else { Health::OK }.into(), waiting, lost }
         });
-        json(status, &Health { status: word.into(), broker, store }, None)
+        let api_key = self.satellite.access.is_refused(&served.site.origin).then(|| Health::REFUSED.to_owned());
+        json(status, &Health { status: word.into(), broker, api_key, store }, None)
     }
 
     /// Starts the background tasks on the calling thread's runtime: the watch over the broker, and over the key files.
@@ -342,6 +354,11 @@ impl Node {
         supervise("key files", move || watch_key_files(Arc::clone(&node)));
         let (records, revoked) = (Arc::clone(&self.satellite.records), Arc::clone(&self.env.revoked));
         supervise("revocations", move || watch_revocations(Arc::clone(&records), Arc::clone(&revoked), pace.revocations));
+        let (node, satellite) = (Arc::clone(self), Arc::clone(&self.satellite));
+        supervise("API keys", move || {
+            let node = Arc::clone(&node);
+            watch_access(Arc::clone(&satellite), move || node.sites(), pace)
+        });
         let satellite = Arc::clone(&self.satellite);
         supervise("reports", move || deliver(Arc::clone(&satellite)));
     }
@@ -371,19 +388,4 @@ pub(super) fn supervise<F: Future<Output = ()> + 'static>(name: &'static str, ta
             actix_web::rt::time::sleep(Duration::from_secs(1)).await;
         }
     });
-}
-
-async fn watch_key_files(node: Arc<Node>) {
-    loop {
-        actix_web::rt::time::sleep(KEY_FILE_INTERVAL).await;
-        for served in node.sites() {
-            match served.keys.refresh() {
-                Ok(true) => tracing::info!(site = served.site.origin.as_str(), "its key file was read again"),
-                Ok(false) => {}
-                Err(mistake) => {
-                    tracing::error!(site = served.site.origin.as_str(), %mistake, "the keys that were read before stay in use")
-                }
-            }
-        }
-    }
 }

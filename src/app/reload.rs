@@ -164,6 +164,7 @@ impl Reloading {
         let count = sites.served.len();
         self.node.assume(sites.roles(self.records.as_ref()));
         self.node.satellite.sites_changed.notify_one();
+        self.node.satellite.access.changed.notify_one();
         reloads.done.fetch_add(1, Ordering::Relaxed);
         tracing::info!(sites = count, "the configuration was read again, and counts");
     }

@@ -11,6 +11,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::TlsFiles;
+use crate::token::keyfile::read_secret_file;
 
 use super::launch::LaunchFailure;
 
@@ -45,7 +46,8 @@ pub(super) fn server_tls(certificate: Arc<Certificate>) -> Result<rustls::Server
 
 fn certified_key(files: &TlsFiles) -> Result<CertifiedKey, LaunchFailure> {
     let chain = read_certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
+    let pem = read_secret_file(&files.key).map_err(|mistake| LaunchFailure::new(mistake.to_string()))?;
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
         .map_err(|error| LaunchFailure::new(format!("{}: no private key in PEM ({error})", files.key.display())))?;
     CertifiedKey::from_der(chain, key, &default_provider())
         .map_err(|error| LaunchFailure::new(format!("{}: cannot be used ({error})", files.certificate.display())))
@@ -64,12 +66,15 @@ pub fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, La
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+    use crate::token::keyfile::write_secret_file;
 
     fn write(files: &TlsFiles, name: &str) {
         let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
         std::fs::write(&files.certificate, made.cert.pem()).unwrap();
-        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        write_secret_file(&files.key, &made.signing_key.serialize_pem()).unwrap();
     }
 
     #[test]
@@ -88,5 +93,20 @@ mod tests {
         std::fs::write(&files.certificate, other.cert.pem()).unwrap();
         assert!(certificate.renew(&files).unwrap_err().to_string().contains("cannot be used"));
         assert_eq!(certificate.0.load_full().cert[0], second);
+    }
+
+    #[test]
+    fn k4_a_private_key_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+        write(&files, "shop.example");
+        let certificate = Certificate::read(&files).unwrap();
+        for mode in [0o644, 0o640, 0o604, 0o660, 0o620] {
+            std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(mode)).unwrap();
+            let failure = certificate.renew(&files).unwrap_err().to_string();
+            assert!(failure.contains("key.pem") && failure.contains("chmod 600"), "{mode:o}: {failure}");
+        }
+        std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o400)).unwrap();
+        certificate.renew(&files).unwrap();
     }
 }

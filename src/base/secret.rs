@@ -78,6 +78,14 @@ impl SiteSecret {
 }
 
 impl SiteSecret {
+    /// Tells secrets apart without showing them: SHA-256.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, &*self.0).as_ref());
+        digest
+    }
+
     /// What the site shows to the broker's API: HKDF with the label [`ApiKey::LABEL`].
     #[must_use]
     pub fn api_key(&self) -> ApiKey {

@@ -230,7 +230,7 @@ struct Conflict<'a> {
 }
 
 async fn reports(broker: &Broker, site: &Origin, body: &web::Bytes) -> HttpResponse {
-    let Ok(Reports { reports }) = serde_json::from_slice(body) else { return BAD_REPORTS.json() };
+    let Ok(Reports { reports }) = crate::base::json::read(body) else { return BAD_REPORTS.json() };
     if reports.len() > REPORTS_MAX {
         return BAD_REPORTS.json();
     }

@@ -1,16 +1,16 @@
 //! What the configuration points at: files, folders and environment variables.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::base::secret::SiteSecret;
-use crate::token::keyfile::{read_key_file, read_secret_file};
+use crate::token::keyfile::{open_secret_file, read_key_file, read_secret_file};
 
 use super::KeySource;
+use super::distinct::Used;
 
 /// How to make what a secret file or variable should hold.
 const MAKE_SECRET: &str = "43 characters of base64url; make one with: throughline keys secret FILE";
@@ -19,7 +19,8 @@ const MAKE_SECRET: &str = "43 characters of base64url; make one with: throughlin
 pub(super) struct Files<'a> {
     folder: &'a Path,
     env: &'a dyn Fn(&str) -> Option<String>,
-    used: RefCell<HashSet<String>>,
+    /// Every secret and signing key that was read.
+    pub(super) used: RefCell<Used>,
 }
 
 impl<'a> Files<'a> {
@@ -43,6 +44,12 @@ impl<'a> Files<'a> {
         }
     }
 
+    /// A file that exists and that its owner alone can read (rule K4).
+    pub(super) fn private_file(&self, text: &str) -> Result<PathBuf, String> {
+        let path = self.file(text)?;
+        open_secret_file(&path).map(|_| path).map_err(|mistake| mistake.to_string())
+    }
+
     /// A folder that exists.
     pub(super) fn folder(&self, text: &str) -> Result<PathBuf, String> {
         let path = self.path(text, "folder")?;
@@ -59,8 +66,7 @@ impl<'a> Files<'a> {
     pub(super) fn secret_file(&self, text: &str) -> Result<SiteSecret, String> {
         let path = self.file(text)?;
         let content = read_secret_file(&path).map_err(|mistake| mistake.to_string())?;
-        let secret = SiteSecret::parse(&content).ok_or_else(|| format!("{} holds no secret: {MAKE_SECRET}", path.display()))?;
-        self.once(&format!("file {}", path.display())).map(|()| secret)
+        SiteSecret::parse(&content).ok_or_else(|| format!("{} holds no secret: {MAKE_SECRET}", path.display()))
     }
 
     /// A file that may not exist yet, in a folder that does.
@@ -79,9 +85,7 @@ impl<'a> Files<'a> {
     /// The secret in an environment variable.
     pub(super) fn secret_env(&self, name: &str) -> Result<SiteSecret, String> {
         let value = self.variable(name, "SHOP_SECRET")?;
-        let secret =
-            SiteSecret::parse(&value).ok_or_else(|| format!("the environment variable {name} holds no secret: {MAKE_SECRET}"))?;
-        self.once(&format!("variable {name}")).map(|()| secret)
+        SiteSecret::parse(&value).ok_or_else(|| format!("the environment variable {name} holds no secret: {MAKE_SECRET}"))
     }
 
     /// Another server's password, in an environment variable.
@@ -109,17 +113,7 @@ impl<'a> Files<'a> {
     pub(super) fn key_file(&self, text: &str) -> Result<KeySource, String> {
         let path = self.file(text)?;
         let keys = read_key_file(&path).map_err(|mistake| mistake.to_string())?;
-        self.once(&format!("file {}", path.display()))?;
         Ok(KeySource::File(path, keys))
-    }
-
-    /// Two sites with one secret or key could speak for each other: mostly a block that was copied and half edited.
-    fn once(&self, what: &str) -> Result<(), String> {
-        if self.used.borrow_mut().insert(what.to_owned()) {
-            Ok(())
-        } else {
-            Err(format!("the {what} is another site's; each has its own"))
-        }
     }
 
     fn path(&self, text: &str, kind: &str) -> Result<PathBuf, String> {

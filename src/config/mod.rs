@@ -4,8 +4,10 @@
 //! 2. One start shows every mistake, each with its line and what to write instead ([`Report`]).
 //! 3. A key that nobody asks for is a mistake, so that a misspelled one is never silently without effect.
 //! 4. Secret and key files are read here, and refused when others can read them (rule K4). No message repeats a secret.
-//! 5. Paths are relative to the folder of the configuration file.
+//! 5. No two sites share a secret or a signing key, wherever those are written.
+//! 6. Paths are relative to the folder of the configuration file.
 
+mod distinct;
 mod files;
 mod notes;
 mod observing;
@@ -140,7 +142,7 @@ impl UnknownHost {
     }
 }
 
-/// Two PEM files. They exist; their content has not been looked at.
+/// Two PEM files. They exist, and only their owner can read the key; their content has not been looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificate and its chain.

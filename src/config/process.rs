@@ -44,7 +44,7 @@ pub(super) fn listen(mut table: Table<'_, '_>, files: &Files<'_>) -> Listen {
         table.require(missing, &format!("it, or leave out {other} as well"));
     }
     let certificate = table.text("tls_certificate", |text| files.file(text));
-    let key = table.text("tls_key", |text| files.file(text));
+    let key = table.text("tls_key", |text| files.private_file(text));
     let tls = certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate: certificate.value, key: key.value });
     let trusted_proxies = table.list("trusted_proxies", network).map_or_else(Vec::new, values);
     let unknown_host = table.text("unknown_host", UnknownHost::parse).map_or_else(UnknownHost::default, |found| found.value);

@@ -22,7 +22,10 @@ pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared
     table.require("consent", "consent = \"required\" or \"implied\": there is no default, since it is a question of law");
     let consent = table.text("consent", consent_policy);
     table.require("key_file", "key_file = \"keys/shop.example.json\"; make the file with: throughline keys create");
-    let keys = table.text("key_file", |path| files.key_file(path));
+    let keys = table.text("key_file", |path| Ok((files.key_file(path)?, format!("key_file {path}"))));
+    if let Some(Placed { line, value: (keys, place) }) = &keys {
+        files.used.borrow_mut().keys(*line, place, keys.keys());
+    }
     let days = table.number("cookie_days", 1..=COOKIE_DAYS_MAX).unwrap_or(COOKIE_DAYS_DEFAULT);
     let honour_gpc = table.flag("honour_gpc").unwrap_or(true);
     let skip = read_skip(table);
@@ -48,7 +51,7 @@ pub(super) fn read_served(table: &mut Table<'_, '_>, role: Role, shared: &Shared
         other: shared.other.as_ref().map(|other| SiteKeys::new(role, other)),
         satellite: subdomain,
     };
-    Some(ServedSite { site, keys: keys?.value, files: pages })
+    Some(ServedSite { site, keys: keys?.value.0, files: pages })
 }
 
 fn read_subdomain(table: &mut Table<'_, '_>, role: Role, shared: &Shared) -> Option<Subdomain> {

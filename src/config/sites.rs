@@ -6,7 +6,7 @@ use crate::base::secret::SiteSecret;
 use super::files::Files;
 use super::notes::Notes;
 use super::origins::Origins;
-use super::reader::Table;
+use super::reader::{Placed, Table};
 use super::served::{SERVED_KEYS, read_served};
 use super::{BrokerConfig, Profile, RegisteredSite, SITES_MAX, ServedSite};
 use crate::domain::site::{Role, SiteKeys};
@@ -70,6 +70,7 @@ pub(super) fn read(document: &mut Table<'_, '_>, profile: Option<Profile>, files
         read_secondary(table, serve, serves_primary, files, &mut origins, &mut sites);
     }
     shared_cookies(&sites.served, notes);
+    files.used.borrow().refuse_repeated(notes);
     if !serves_any {
         notes.mistake(None, "no site is served here; take out serve = false from [primary] or add the [[site]] that is");
     }
@@ -137,21 +138,28 @@ fn read_secondary(
 const SECRET_KEYS: [&str; 4] = ["secret_file", "secret_env", "also_accept_secret_file", "also_accept_secret_env"];
 
 fn read_other_secret(table: &mut Table<'_, '_>, files: &Files<'_>) -> Option<SiteSecret> {
-    if table.has("also_accept_secret_env") {
-        table.refuse_beside("also_accept_secret_file", "also_accept_secret_env");
+    let [_, _, file, env] = SECRET_KEYS;
+    if table.has(env) {
+        table.refuse_beside(file, env);
     }
-    let from_env = table.text("also_accept_secret_env", |name| files.secret_env(name));
-    let from_file = table.text("also_accept_secret_file", |path| files.secret_file(path));
-    from_env.or(from_file).map(|found| found.value)
+    secret_in(table, files, file, env)
 }
 
 fn read_secret(table: &mut Table<'_, '_>, files: &Files<'_>) -> Option<SiteSecret> {
-    if table.has("secret_env") {
-        table.refuse_beside("secret_file", "secret_env");
+    let [file, env, ..] = SECRET_KEYS;
+    if table.has(env) {
+        table.refuse_beside(file, env);
     } else {
-        table.require("secret_file", "secret_file = \"secrets/shop.example\" or secret_env = \"SHOP_SECRET\"");
+        table.require(file, "secret_file = \"secrets/shop.example\" or secret_env = \"SHOP_SECRET\"");
     }
-    let from_env = table.text("secret_env", |name| files.secret_env(name));
-    let from_file = table.text("secret_file", |path| files.secret_file(path));
-    from_env.or(from_file).map(|found| found.value)
+    secret_in(table, files, file, env)
+}
+
+/// The secret that one of two keys names: a file's or a variable's.
+fn secret_in(table: &mut Table<'_, '_>, files: &Files<'_>, file: &'static str, env: &'static str) -> Option<SiteSecret> {
+    let from_env = table.text(env, |name| Ok((files.secret_env(name)?, format!("{env} {name}"))));
+    let from_file = table.text(file, |path| Ok((files.secret_file(path)?, format!("{file} {path}"))));
+    let Placed { line, value: (secret, place) } = from_env.or(from_file)?;
+    files.used.borrow_mut().secret(line, place, &secret);
+    Some(secret)
 }

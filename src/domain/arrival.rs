@@ -24,6 +24,8 @@ pub enum Refusal {
     Repeated,
     /// Consent does not stand here (rule R6).
     NoConsent,
+    /// The broker refuses this site's API key: a no about the ID could not be passed on.
+    SiteRefused,
     /// The token is not believed.
     Token(TokenRefusal),
     /// The ID that it brings counts no more (rules C1, C2).
@@ -67,6 +69,7 @@ impl Refusal {
             Self::Stopped => "stopped",
             Self::Repeated => "repeated",
             Self::NoConsent => "no_consent",
+            Self::SiteRefused => "site_refused",
             Self::Token(refusal) => refusal.code(),
             Self::Revoked => "revoked",
             Self::WrongFlow => "wrong_flow",

@@ -1,8 +1,10 @@
 //! Whether the visitor agreed (the second law, rules S8 and S9).
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What the operator chose for a site. There is no default: it is a question of law, not of taste.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +39,7 @@ pub enum Choice {
 }
 
 /// What consent a hop stands on; it travels in the hop request.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
     /// The visitor said yes.
@@ -60,6 +62,14 @@ impl Basis {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Granted, Self::Implied].into_iter().find(|basis| basis.as_str() == text)
+    }
+}
+
+/// From its word alone: the derived reader would take `{"granted":null}` as well (rule T10).
+impl<'de> Deserialize<'de> for Basis {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(value)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a basis of consent"))
     }
 }
 

@@ -119,8 +119,12 @@ pub const RETURN_LENGTH_MAX: usize = 2560;
 /// How long a browser remembers which requests a satellite on a sub-domain takes from the site's pages.
 pub const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
-/// The longest body that any endpoint of ours reads, in octets.
+/// The longest body that most endpoints of ours read, in octets.
 pub const BODY_LENGTH_MAX: usize = 4096;
+
+/// How much of a visitor's choice is read, in octets. A form may name a long page to go back to, and a no must not be lost over
+/// it.
+pub const CHOICE_LENGTH_MAX: usize = 65_536;
 
 /// The longest body that the server-to-server API reads, in octets.
 pub const API_BODY_LENGTH_MAX: usize = 1024 * 1024;

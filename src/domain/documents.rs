@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::json::{json_object, present};
+
 /// `/.well-known/throughline` on the primary: what satellites must know of the broker and of each other.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Metadata {
     /// The version of the protocol: 1.
     pub protocol: u32,
@@ -12,7 +15,7 @@ pub struct Metadata {
     /// Where hops go.
     pub hop_endpoint: String,
     /// Where the CORS route is, if it is open.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub whoami_endpoint: Option<String>,
     /// The broker's public keys.
     pub jwks_uri: String,
@@ -22,31 +25,37 @@ pub struct Metadata {
 
 /// One registered secondary.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct SiteEntry {
     /// Its exact origin.
     pub origin: String,
     /// Its public keys, always where its satellite is.
     pub jwks_uri: String,
     /// The origin of its satellite, if that is another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub satellite: Option<String>,
 }
 
 /// `/_throughline/health`: whether a node answers, and what it knows of the broker.
 #[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(remote = "Self")]
 pub struct Health {
     /// `ok`: it can do what it is there for. `unable`: it has no key to sign with.
     pub status: String,
     /// On a secondary: the state of the circuit breaker over the broker.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub broker: Option<String>,
+    /// `refused`: the broker does not accept the API key of this site, so the site takes no IDs.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub api_key: Option<String>,
     /// On the primary: how the store does. Hops do not need it, so it says nothing on `status`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub store: Option<StoreHealth>,
 }
 
 /// How the store of a broker node does.
 #[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(remote = "Self")]
 pub struct StoreHealth {
     /// `ok`, or `down`: it takes no writes, which are tried again.
     pub status: String,
@@ -56,6 +65,8 @@ pub struct StoreHealth {
     pub lost: u64,
 }
 
+json_object!(written Metadata, SiteEntry, Health, StoreHealth);
+
 impl StoreHealth {
     /// The bad status.
     pub const DOWN: &'static str = "down";
@@ -64,6 +75,8 @@ impl StoreHealth {
 impl Health {
     /// The good status.
     pub const OK: &'static str = "ok";
+    /// Of the API key: the broker answers it with 401.
+    pub const REFUSED: &'static str = "refused";
     /// The bad one.
     pub const UNABLE: &'static str = "unable";
     /// Its process is about to end: whoever balances load sends others elsewhere, while requests are still answered.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::{Position, Url, form_urlencoded};
 
 use crate::base::clock::UnixSeconds;
+use crate::base::json::{json_object, present};
 use crate::base::origin::Origin;
 
 use super::contract::{
@@ -45,12 +46,13 @@ const MASK: &str = "-";
 
 /// Where a visitor first came from.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct FirstTouch {
     /// When.
     pub at: UnixSeconds,
     /// The outside page that led here, without user, query and fragment. None for a visitor who came by themselves, from
     /// one of the company's own sites, or from a page that does not tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub referrer: Option<String>,
     /// The first page here: its origin and path.
     pub landing: String,
@@ -58,6 +60,8 @@ pub struct FirstTouch {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub campaign: BTreeMap<String, String>,
 }
+
+json_object!(written FirstTouch);
 
 impl fmt::Debug for FirstTouch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

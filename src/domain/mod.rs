@@ -2,6 +2,7 @@
 
 pub mod arrival;
 pub mod breaker;
+pub mod choice_body;
 pub mod consent;
 pub mod contract;
 pub mod crawlers;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
+use crate::base::json::{json_object, present};
 
 use super::consent::Basis;
 use super::first_touch::FirstTouch;
@@ -21,11 +22,12 @@ pub const ALIASES_MAX: usize = 64;
 
 /// What is kept of one visitor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Record {
     /// When the ID was minted.
     pub created: UnixSeconds,
     /// Where the visitor first came from, if a hop or a page of the primary told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub first_touch: Option<FirstTouch>,
     /// The sites that saw this visitor, by origin.
     pub sites: BTreeMap<String, SiteRecord>,
@@ -42,6 +44,7 @@ pub struct Record {
 
 /// What one site saw of a visitor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct SiteRecord {
     /// The first time.
     pub first: UnixSeconds,
@@ -53,6 +56,7 @@ pub struct SiteRecord {
 
 /// How two IDs were found to be one visitor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct AliasRecord {
     /// The site that told.
     pub site: String,
@@ -71,6 +75,8 @@ impl AliasRecord {
         }
     }
 }
+
+json_object!(written Record, SiteRecord, AliasRecord, Versioned);
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(number: &u64) -> bool {
@@ -157,6 +163,7 @@ pub enum Outcome {
 
 /// Properties and their version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Versioned {
     /// How often they were changed.
     pub version: u64,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
+use crate::base::json::{json_object, present};
 
 use super::consent::Basis;
 use super::record::{Outcome, Record};
@@ -19,7 +20,7 @@ pub const REPORT_AGE_MAX: std::time::Duration = std::time::Duration::from_secs(2
 
 /// Something that a satellite saw.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(remote = "Self", tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Report {
     /// A link brought a visitor here. The token is the proof: only who was visited by that visitor has it.
     Link {
@@ -32,7 +33,7 @@ pub enum Report {
         /// On what consent it was taken.
         basis: Basis,
         /// The ID that this site has instead, if it has another: the two are aliases (rule L3).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         held: Option<VisitorId>,
     },
     /// This site holds an ID that the broker does not know. It is believed where there is no record.
@@ -124,7 +125,7 @@ impl From<&Outcome> for Reported {
 
 /// `POST /_throughline/api/reports`.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Reports {
     /// In the order in which they happened.
     pub reports: Vec<Report>,
@@ -132,6 +133,7 @@ pub struct Reports {
 
 /// Its answer.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ReportsAnswer {
     /// One for each report, in the same order.
     pub outcomes: Vec<Reported>,
@@ -139,6 +141,7 @@ pub struct ReportsAnswer {
 
 /// A visitor, as the API and the export show one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct VisitorDocument {
     /// The ID.
     pub visitor: VisitorId,
@@ -149,6 +152,7 @@ pub struct VisitorDocument {
 
 /// `GET /_throughline/api/revocations?after=<cursor>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Revocations {
     /// The IDs, oldest first.
     pub revoked: Vec<VisitorId>,
@@ -157,3 +161,5 @@ pub struct Revocations {
     /// There are more already.
     pub more: bool,
 }
+
+json_object!(written Report, Reports, ReportsAnswer, VisitorDocument, Revocations);

@@ -209,6 +209,35 @@ struct RefusedPage {
     advice: &'static str,
 }
 
+/// The page after a no that is known on this site alone. Nothing on it is secret.
+#[derive(Template)]
+#[template(path = "only_here.html")]
+pub struct OnlyHere<'a> {
+    /// The page to go back to.
+    pub page: &'a str,
+    /// Why the other sites do not know: a stable name.
+    pub reason: &'static str,
+}
+
+impl OnlyHere<'_> {
+    /// The page.
+    #[must_use]
+    pub fn page(&self, cookies: impl IntoIterator<Item = HeaderValue>) -> HttpResponse {
+        let mut answer = own_page(StatusCode::OK);
+        with_cookies(&mut answer, cookies);
+        answer.body(self.render().unwrap_or_default())
+    }
+}
+
+/// A page of our own: nobody keeps, frames or indexes it, and it loads nothing (rule B7).
+fn own_page(status: StatusCode) -> HttpResponseBuilder {
+    let mut answer = unstored(status);
+    answer.insert_header((header::CONTENT_TYPE, HTML));
+    answer.insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY));
+    answer.insert_header((header::X_CONTENT_TYPE_OPTIONS, NOSNIFF));
+    answer
+}
+
 impl Refusal {
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST)
@@ -224,10 +253,6 @@ impl Refusal {
     #[must_use]
     pub fn page(&self) -> HttpResponse {
         let page = RefusedPage { code: self.code, advice: self.advice }.render().unwrap_or_default();
-        unstored(self.status())
-            .insert_header((header::CONTENT_TYPE, HTML))
-            .insert_header((header::CONTENT_SECURITY_POLICY, PAGE_POLICY))
-            .insert_header((header::X_CONTENT_TYPE_OPTIONS, NOSNIFF))
-            .body(page)
+        own_page(self.status()).body(page)
     }
 }

@@ -1,6 +1,7 @@
 //! Layer 5: HTTP. Reads requests into facts and writes answers; decides nothing.
 
 pub mod answer;
+pub mod body;
 pub mod client;
 pub mod client_address;
 pub mod cookies;

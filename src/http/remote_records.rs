@@ -13,9 +13,11 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use awc::http::Method;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::base::id::VisitorId;
+use crate::base::json::{self, json_object};
 use crate::base::origin::Origin;
 use crate::base::secret::ApiKey;
 use crate::domain::contract::path;
@@ -66,6 +68,11 @@ impl RemoteRecords {
         answered.await.unwrap_or_else(|_| Err(Unavailable("this process is ending".into())))
     }
 
+    async fn send_reports(&self, site: &Origin, reports: Vec<Report>) -> Result<(u16, Bytes), Unavailable> {
+        let body = serde_json::to_string(&Reports { reports }).unwrap_or_default();
+        self.ask(Ask { method: Method::POST, path: path::API_REPORTS.into(), key: self.key(site)?, if_match: None, body }).await
+    }
+
     fn key(&self, site: &Origin) -> Result<ApiKey, Unavailable> {
         self.keys.load().get(site.as_str()).cloned().ok_or_else(|| Unavailable("the site is not served here".into()))
     }
@@ -96,8 +103,8 @@ impl Errands {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Unavailable> {
-    serde_json::from_slice(body).map_err(|_| Unavailable("the broker's answer cannot be read".into()))
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Unavailable> {
+    json::read(body).map_err(|_| Unavailable("the broker's answer cannot be read".into()))
 }
 
 fn unexpected(status: u16) -> Unavailable {
@@ -105,10 +112,13 @@ fn unexpected(status: u16) -> Unavailable {
 }
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct Refused {
     error: Limit,
     key: Option<String>,
 }
+
+json_object!(Refused);
 
 #[async_trait]
 impl Records for RemoteRecords {
@@ -142,10 +152,17 @@ impl Records for RemoteRecords {
     }
 
     async fn report(&self, site: &Origin, reports: Vec<Report>) -> Result<Vec<Reported>, Unavailable> {
-        let body = serde_json::to_string(&Reports { reports }).unwrap_or_default();
-        let ask = Ask { method: Method::POST, path: path::API_REPORTS.into(), key: self.key(site)?, if_match: None, body };
-        match self.ask(ask).await? {
+        match self.send_reports(site, reports).await? {
             (200, body) => read::<ReportsAnswer>(&body).map(|answer| answer.outcomes),
+            (status, _) => Err(unexpected(status)),
+        }
+    }
+
+    async fn accepts(&self, site: &Origin) -> Result<bool, Unavailable> {
+        // No report at all: the broker looks at the key and at nothing else.
+        match self.send_reports(site, Vec::new()).await? {
+            (200, _) => Ok(true),
+            (401, _) => Ok(false),
             (status, _) => Err(unexpected(status)),
         }
     }

@@ -79,6 +79,9 @@ pub fn check(
         // Nobody issues tokens for the primary; one that comes is a site's try to choose the master (rule B6).
         return Err(Refusal::Token(TokenRefusal::WrongParty));
     }
+    if satellite.access.is_refused(&served.site.origin) {
+        return Err(Refusal::SiteRefused);
+    }
     let siblings = satellite.siblings.load();
     if unverified.kind() == TokenKind::Link && referrer.and_then(|origin| siblings.origin(origin)).is_none() {
         return Err(Refusal::WrongReferrer);

@@ -12,6 +12,7 @@ use crate::domain::breaker::Circuit;
 use crate::domain::reports::{Report, Reported};
 
 use super::Satellite;
+use super::access::look;
 
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(10);
@@ -37,6 +38,9 @@ pub async fn deliver(satellite: Arc<Satellite>) {
                 pauses.end(&site);
                 continue;
             };
+            if satellite.breaker.circuit() == Circuit::Closed {
+                look(&satellite, &site).await;
+            }
             let pause = pauses.begin(&site, Instant::now());
             if pause == RETRY_FIRST {
                 let waiting = satellite.outbox.len();

@@ -9,11 +9,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
+use crate::base::json::{self, json_object, present};
 use crate::base::random::random_bytes;
 use crate::domain::breaker::Circuit;
 use crate::domain::contract::path;
 use crate::domain::hop_request::HopRequest;
-use crate::http::answer::{Refusal, json};
+use crate::http::answer::{self, Refusal};
 use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::facts::{facts, is_early_data, is_own_page, origin_of, referrer_origin};
 use crate::http::{Env, ServedSite};
@@ -40,12 +41,15 @@ struct Begun {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct Brought {
     token: String,
     /// What `document.referrer` was when the token stood in the page's URL. The `Referer` of this request is the page itself.
+    #[serde(default, deserialize_with = "present")]
     referrer: Option<String>,
 }
+
+json_object!(Brought);
 
 #[derive(Serialize)]
 struct Exchanged {
@@ -75,7 +79,7 @@ pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
         &site.hop_key,
     );
     let whoami = format!("{}{}?{query}", satellite.primary, path::WHOAMI);
-    json(StatusCode::OK, &Begun { whoami }, env.cookies.set_hop(&secret))
+    answer::json(StatusCode::OK, &Begun { whoami }, env.cookies.set_hop(&secret))
 }
 
 /// Takes the token; `body` has been read already.
@@ -94,7 +98,7 @@ pub async fn exchange(
     if is_early_data(headers) {
         return TOO_EARLY.json();
     }
-    let Ok(Brought { token, referrer: told }) = serde_json::from_slice::<Brought>(body) else { return NO_TOKEN.json() };
+    let Ok(Brought { token, referrer: told }) = json::read::<Brought>(body) else { return NO_TOKEN.json() };
     let referrer = match (&site.satellite, &told) {
         (Some(_), told) => told.as_deref().and_then(origin_of),
         (None, None) => referrer_origin(headers),
@@ -123,11 +127,11 @@ pub async fn exchange(
         Ok(arrived) => {
             tell(arrived.code, arrived.flow);
             let cookies = [env.cookies.set_id(site, served.same_site, &arrived.state, now), over()];
-            json(StatusCode::OK, &Exchanged { exchanged: true, reason: arrived.code }, cookies.into_iter().flatten())
+            answer::json(StatusCode::OK, &Exchanged { exchanged: true, reason: arrived.code }, cookies.into_iter().flatten())
         }
         Err(refusal) => {
             tell(refusal.code(), None);
-            json(StatusCode::OK, &Exchanged { exchanged: false, reason: refusal.code() }, over())
+            answer::json(StatusCode::OK, &Exchanged { exchanged: false, reason: refusal.code() }, over())
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Layer 6: the satellite, one file an endpoint. It decides on each page, sends visitors on a hop, takes their tokens, and
 //! keeps the local cookie. The primary's own pages go through it too: there the cookie is the master cookie.
 
+pub mod access;
 pub mod arrivals;
 pub mod arrive;
 pub mod choice;
@@ -32,6 +33,7 @@ use crate::store::records::Records;
 use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
 
+use access::Access;
 use arrivals::Arrivals;
 use departures::Departures;
 
@@ -59,6 +61,8 @@ pub struct Satellite {
     pub departures: Departures,
     /// Arrivals of the last minute.
     pub arrivals: Arrivals,
+    /// Whether the broker accepts the sites' API keys.
+    pub access: Access,
     /// Reports on their way to the broker.
     pub outbox: Outbox,
     /// Refusals that the broker has not heard of, on disk.
@@ -92,6 +96,7 @@ impl Satellite {
             bare_clients: RecentSet::new(BARE_CLIENT_SPAN, BARE_CLIENTS_MAX),
             departures: Departures::default(),
             arrivals: Arrivals::default(),
+            access: Access::default(),
             outbox: Outbox::new(REPORTS_WAITING_MAX),
             refusals: refusals.map(Arc::new),
             unknown_key: Notify::new(),

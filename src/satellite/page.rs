@@ -323,7 +323,11 @@ impl Start {
 /// before (rule T7).
 pub(super) fn circuit(satellite: &Satellite, site: &Origin) -> Circuit {
     match satellite.breaker.circuit() {
-        Circuit::Closed if !satellite.siblings.load().can_hop(site) || !satellite.replay.is_ready() => Circuit::Unprobed,
+        Circuit::Closed
+            if !satellite.siblings.load().can_hop(site) || !satellite.replay.is_ready() || satellite.access.is_refused(site) =>
+        {
+            Circuit::Unprobed
+        }
         circuit => circuit,
     }
 }

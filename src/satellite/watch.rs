@@ -9,6 +9,7 @@ use actix_web::rt::time::{sleep, timeout};
 use actix_web::web::Bytes;
 
 use crate::base::clock::Clock;
+use crate::base::json;
 use crate::base::origin::Origin;
 use crate::domain::breaker::Circuit;
 use crate::domain::contract::path;
@@ -77,7 +78,7 @@ async fn probe(outbound: &Outbound, timeout: Duration, broker: &Origin) -> Resul
     }
     let body = answered.map_err(|failure| failure.to_string())?;
     // A maintenance page says 200 as well; only the broker says this.
-    match serde_json::from_slice::<Health>(&body) {
+    match json::read::<Health>(&body) {
         Ok(health) if health.status == Health::OK => Ok(()),
         Ok(_) => Err("it says that it is unable".into()),
         Err(_) => Err("something else answers in its place".into()),
@@ -207,14 +208,15 @@ pub async fn catch_up(records: &dyn Records, revoked: &RevokedIds, cursor: &mut 
 /// remembered. A node that served visitors before that would refuse the tokens that others of its kind sent them for.
 pub async fn wait_until_ready(satellite: &Satellite) {
     satellite.looked.notified().await;
-    while !satellite.replay.is_ready() {
+    let knows_access = || satellite.breaker.circuit() != Circuit::Closed || satellite.access.has_looked();
+    while !satellite.replay.is_ready() || !knows_access() {
         sleep(Duration::from_millis(10)).await;
     }
 }
 
 async fn fetch_metadata(client: &Client, primary: &Origin) -> Result<Vec<(Origin, Option<Origin>)>, String> {
     let body = client.get(primary, path::METADATA).await.map_err(|failure| failure.to_string())?;
-    let metadata: Metadata = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    let metadata: Metadata = json::read(&body).map_err(|error| error.to_string())?;
     if metadata.protocol != 1 || metadata.issuer != primary.as_str() {
         return Err("it is another broker's, or of another version of the protocol".into());
     }

@@ -28,6 +28,11 @@ pub trait Records: Send + Sync {
     /// Takes reports, in their order; one outcome for each.
     async fn report(&self, site: &Origin, reports: Vec<Report>) -> Result<Vec<Reported>, Unavailable>;
 
+    /// Whether reports of this site are accepted at all. `false` when the broker refuses the site's API key.
+    async fn accepts(&self, _site: &Origin) -> Result<bool, Unavailable> {
+        Ok(true)
+    }
+
     /// The revocations after `cursor`.
     async fn revocations(&self, cursor: Cursor) -> Result<Revocations, Unavailable>;
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::json::{self, json_object};
 use crate::base::origin::Origin;
 use crate::domain::reports::Report;
 
@@ -18,10 +19,13 @@ use crate::domain::reports::Report;
 pub struct RefusalFile(PathBuf);
 
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "Self")]
 struct Line {
     site: String,
     report: Report,
 }
+
+json_object!(written Line);
 
 impl RefusalFile {
     /// Keeps refusals in `file`, readable for its owner alone.
@@ -85,7 +89,7 @@ impl RefusalFile {
 }
 
 fn lines(text: &str) -> impl Iterator<Item = Line> {
-    text.lines().filter_map(|line| serde_json::from_str(line).ok())
+    text.lines().filter_map(|line| json::read(line.as_bytes()).ok())
 }
 
 #[cfg(test)]

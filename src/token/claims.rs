@@ -7,6 +7,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::base::encoding::{base64url, from_base64url};
+use crate::base::json::{json_object, present};
 
 /// How long a bounce or link token lives at most. A longer one is refused even when it is signed (rule T4).
 pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(60);
@@ -117,15 +118,16 @@ pub struct TokenId(pub [u8; 16]);
 
 /// The claims as they travel. All of them must be there, no other may be, none twice.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(super) struct WireClaims {
-    #[expect(dead_code, reason = "that it is one string is what counts here; jsonwebtoken compares it")]
     pub(super) iss: String,
-    #[expect(dead_code, reason = "that it is one string is what counts here; jsonwebtoken compares it")]
     pub(super) aud: String,
     pub(super) sub: String,
     pub(super) iat: u64,
     pub(super) exp: u64,
     pub(super) jti: String,
+    #[serde(default, deserialize_with = "present")]
     pub(super) flow: Option<String>,
 }
+
+json_object!(WireClaims);

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::base::encoding::{base64url, from_base64url};
+use crate::base::json::{self, json_object, present};
 
 use super::key::PublicKey;
 
@@ -57,23 +58,34 @@ impl fmt::Display for JwksMistake {
 impl std::error::Error for JwksMistake {}
 
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct ReadSet {
     keys: Vec<ReadKey>,
 }
 
 /// Members that RFC 7517 knows and we do not need are let be; those that would change the meaning are read and judged.
 #[derive(Deserialize)]
+#[serde(remote = "Self")]
 struct ReadKey {
     kty: String,
+    #[serde(default, deserialize_with = "present")]
     crv: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     x: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     alg: Option<String>,
-    #[serde(rename = "use")]
+    #[serde(rename = "use", default, deserialize_with = "present")]
     usage: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     key_ops: Option<Vec<String>>,
+    /// With any value, `null` too: a set that has the member is not meant to be public.
+    #[serde(default, deserialize_with = "present")]
     d: Option<serde::de::IgnoredAny>,
 }
+
+json_object!(ReadSet, ReadKey);
 
 /// Reads a set.
 ///
@@ -81,9 +93,7 @@ struct ReadKey {
 /// When it is no JWK Set, or any key in it is symmetric, private, of another kind, meant for something else, misnamed, of
 /// low order, or there twice: one wrong key means that whoever wrote the set cannot be trusted with the others.
 pub fn read_jwks(json: &[u8]) -> Result<Vec<PublicKey>, JwksMistake> {
-    // JSON is UTF-8 (RFC 8259 section 8.1) also in the members that are let be, which serde_json skips without a look.
-    let json = std::str::from_utf8(json).map_err(|error| JwksMistake(format!("not a JWK Set: {error}")))?;
-    let set: ReadSet = serde_json::from_str(json).map_err(|error| JwksMistake(format!("not a JWK Set: {error}")))?;
+    let set: ReadSet = json::read(json).map_err(|error| JwksMistake(format!("not a JWK Set: {error}")))?;
     if set.keys.is_empty() || set.keys.len() > KEYS_MAX {
         return Err(JwksMistake(format!("the set has {} keys; it must have 1 to {KEYS_MAX}", set.keys.len())));
     }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::base::clock::UnixSeconds;
 use crate::base::encoding::{base64url, from_base64url};
+use crate::base::json::{self, json_object};
 
 use super::key::{Seed, SigningKey};
 use super::keyset::{KeySet, TimedKey};
@@ -39,21 +40,30 @@ impl fmt::Display for FileMistake {
 
 impl std::error::Error for FileMistake {}
 
-/// Reads a secret file.
+/// Opens a secret file.
 ///
 /// # Errors
-/// When it cannot be read, or others than its owner can read it.
-pub fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, FileMistake> {
+/// When it cannot be read, or others than its owner can read it: its group too, which K4 does not tell from the rest.
+pub fn open_secret_file(path: &Path) -> Result<fs::File, FileMistake> {
     let unreadable = |error: std::io::Error| FileMistake::new(path, format!("cannot be read ({error})"));
     // What is looked at is what is read: the file behind the name could change in between.
-    let mut file = fs::File::open(path).map_err(unreadable)?;
+    let file = fs::File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if metadata.mode() & 0o077 != 0 {
         let what = format!("others can read it (mode {:04o}); run: chmod 600 {}", metadata.mode() & 0o7777, path.display());
         return Err(FileMistake::new(path, what));
     }
+    Ok(file)
+}
+
+/// Reads a secret file.
+///
+/// # Errors
+/// When it cannot be read, is not UTF-8, or others than its owner can read it.
+pub fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, FileMistake> {
     let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(unreadable)?;
+    let read = open_secret_file(path)?.read_to_string(&mut text);
+    read.map_err(|error| FileMistake::new(path, format!("cannot be read ({error})")))?;
     Ok(text)
 }
 
@@ -85,13 +95,13 @@ pub fn write_secret_file(path: &Path, text: &str) -> Result<(), FileMistake> {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct FileKeys {
     keys: Vec<FileKey>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct FileKey {
     kid: String,
     seed: Zeroizing<String>,
@@ -99,13 +109,15 @@ struct FileKey {
     activate_at: String,
 }
 
+json_object!(written FileKeys, FileKey);
+
 /// Reads a site's keys.
 ///
 /// # Errors
 /// When the file cannot be read, is open to others, is not whole, or holds no key.
 pub fn read_key_file(path: &Path) -> Result<KeySet, FileMistake> {
     let text = read_secret_file(path)?;
-    let file: FileKeys = serde_json::from_str(&text).map_err(|error| {
+    let file: FileKeys = json::read(text.as_bytes()).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         let what = if error.is_eof() { "is cut off" } else { "is not a key file" };
         FileMistake::new(path, format!("{what} ({place}); restore it from a backup, or make a new one: throughline keys create"))

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::base::clock::UnixSeconds;
 use crate::base::encoding::from_base64url;
 use crate::base::id::VisitorId;
+use crate::base::json::json_object;
 use crate::base::origin::Origin;
 
 use super::claims::{CLOCK_SKEW, Flow, TOKEN_LENGTH_MAX, TOKEN_LIFE_MAX, TokenId, TokenKind, WireClaims};
@@ -75,12 +76,14 @@ pub struct UnverifiedToken<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 struct WireHeader {
     typ: String,
     alg: String,
     kid: String,
 }
+
+json_object!(WireHeader);
 
 impl<'a> UnverifiedToken<'a> {
     /// Reads the shape and the header.
@@ -157,8 +160,7 @@ impl fmt::Debug for UnverifiedToken<'_> {
 fn decode_header(encoded: &str) -> Option<WireHeader> {
     use base64::Engine as _;
     let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(encoded).ok()?;
-    // serde reads a struct from a list of its values, too; a header is an object (RFC 7515 section 4).
-    json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(&json).ok()).flatten()
+    serde_json::from_slice(&json).ok()
 }
 
 fn check_times(issued_at: u64, expires_at: u64, now: UnixSeconds) -> Result<(), TokenRefusal> {

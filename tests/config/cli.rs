@@ -123,6 +123,7 @@ fn what_init_shows_as_comments_can_be_switched_on() {
     for file in ["cert.pem", "key.pem", "extra-ca.pem"] {
         fs::write(desk.path(file), "not looked at").unwrap();
     }
+    fs::set_permissions(desk.path("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
     fs::create_dir(desk.path("public")).unwrap();
     let text = fs::read_to_string(desk.path("throughline.toml")).unwrap();
     let setting = |line: &str| {

@@ -3,5 +3,6 @@
 mod cli;
 mod mistakes;
 mod mutated;
+mod secrets;
 mod subdomains;
 mod world;

@@ -124,7 +124,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         (25, "unknown key \"whoami\" in [[site]]; \"whoami\" belongs in [primary]"),
         (30, "consent has no use with serve = false"),
         (34, "origin: \"https://learn.example\" already stands on line 28"),
-        (36, "secret_file: the file "),
+        (36, "secret_file learn.secret: the secret is also that of secret_file learn.secret on line 31"),
         (39, "WWW.brand.example: not a host name as browsers spell it"),
         (39, "a.example: \"b.example\" is not an IP address"),
         (40, "probe_timeout_ms is 1; write a whole number from 50 to 10000"),
@@ -344,7 +344,13 @@ fn sites_that_cannot_stand_together() {
     let (shop, copied) = (block("https://shop.example", "shop", ""), block("https://learn.example", "shop", ""));
     for (text, expected) in [
         (primary.to_owned(), &["no site is served here"][..]),
-        (format!("{primary}{shop}{copied}"), &["shop.secret is another site's", "shop.json is another site's"]),
+        (
+            format!("{primary}{shop}{copied}"),
+            &[
+                "secret_file shop.secret: the secret is also that of secret_file shop.secret on line 7",
+                "key_file shop.json: the signing key is also that of key_file shop.json on line 8",
+            ],
+        ),
         (format!("{primary}whoami = true\nlegacy_browsers = true\n{shop}"), &["whoami has no use", "legacy_browsers has no use"]),
         (
             format!(

@@ -1,6 +1,7 @@
 //! A folder with secrets and keys for the sites of the tests.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use throughline::base::clock::UnixSeconds;
@@ -38,6 +39,7 @@ impl World {
         for file in ["cert.pem", "key.pem", "extra-ca.pem"] {
             fs::write(folder.path().join(file), "not looked at").unwrap();
         }
+        fs::set_permissions(folder.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
         fs::create_dir(folder.path().join("public")).unwrap();
         Self { folder }
     }
@@ -55,7 +57,7 @@ impl World {
 /// The environment of the tests.
 pub(crate) fn env(name: &str) -> Option<String> {
     match name {
-        "SHOP_SECRET" => Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8".into()),
+        "SHOP_SECRET" => Some("IiMkJSYnKCkqKywtLi8wMTIzNDU2Nzg5Ojs8PT4_QEE".into()),
         "BAD_SECRET" | "REDIS_PASSWORD" => Some("hunter2".into()),
         "STORE_URL" => Some("postgres://ann:hunter2@db.internal/visitors".into()),
         "BAD_STORE" => Some("hunter2".into()),

@@ -16,4 +16,5 @@ mod parameter;
 mod primary_and_provisional;
 mod properties;
 mod site_cookie;
+mod strict;
 mod urls;

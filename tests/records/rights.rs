@@ -91,7 +91,7 @@ fn c1_a_no_while_the_broker_is_down_is_honoured_once_it_is_back() {
     let (browser, visitor) = known_everywhere(&company);
     company.processes[1].kill();
     let answer = browser.clone().post(&format!("{}/_throughline/forget", company.shop), "{}");
-    assert_eq!(answer.json(), json!({"consent": "denied", "everywhere": false}));
+    assert_eq!(answer.json(), json!({"consent": "denied", "everywhere": false, "reason": "not_yet"}));
     // On the other site of the same process it counts already.
     assert_ends(&browser, &company.learn);
     company.start_broker();

@@ -169,8 +169,8 @@ fn c1_no_other_site_can_choose_for_the_visitor() {
 #[test]
 fn bodies_are_small() {
     let company = Company::echoing(Setup::default());
-    let fitting = format!(r#"{{"choice":"denied","x":"{}"}}"#, "x".repeat(4000));
-    let large = format!(r#"{{"choice":"denied","x":"{}"}}"#, "x".repeat(4096));
+    let fitting = format!(r#"{{"choice":"denied","x":"{}"}}"#, "x".repeat(65_000));
+    let large = format!(r#"{{"choice":"denied","x":"{}"}}"#, "x".repeat(65_536));
     let url = format!("{}/_throughline/consent", company.shop);
     assert_eq!(Browser::new().post(&url, &fitting).status, 200);
     let answer = Browser::new().post(&url, &large);

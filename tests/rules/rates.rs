@@ -37,12 +37,24 @@ fn too_many_hops_of_one_client_bring_no_id_and_cost_no_page() {
     assert!(other.visitor(&company.shop).is_some());
 }
 
+/// A yes can wait a second; a no cannot, and costs nothing after the first.
 #[test]
-fn a_flood_of_forgetting_is_held_up() {
+fn c1_a_flood_of_choices_is_held_up_but_for_a_no() {
     let company = company();
-    let mut browser = from("192.0.2.1");
-    let answers: Vec<_> = (0..8).map(|_| browser.post(&format!("{}/_throughline/forget", company.shop), "{}")).collect();
-    assert_eq!(answers[0].status, 200);
+    let (mut browser, mut visitor) = (from("192.0.2.1"), from("192.0.2.1"));
+    visitor.navigate(&format!("{}/p.html", company.shop));
+    assert!(visitor.visitor(&company.shop).is_some());
+    let choose = |browser: &mut Browser, choice: &str| {
+        browser.post(&format!("{}/_throughline/consent", company.shop), &format!(r#"{{"choice":"{choice}"}}"#))
+    };
+    let answers: Vec<_> = (0..8).map(|_| choose(&mut browser, "granted")).collect();
+    for _ in 0..8 {
+        let forgotten = browser.post(&format!("{}/_throughline/forget", company.shop), "{}");
+        assert_eq!((forgotten.status, choose(&mut browser, "denied").status), (200, 200));
+    }
+    let denied = choose(&mut visitor, "denied");
+    assert_eq!((denied.status, denied.json()["everywhere"].as_bool()), (200, Some(true)));
+    assert_eq!(visitor.visitor(&company.shop), None);
     let refused = answers.iter().find(|answer| answer.status == 429).expect("a limit");
     assert_eq!((refused.json()["error"].as_str(), refused.header("retry-after")), (Some("too_many"), Some("1")));
 }

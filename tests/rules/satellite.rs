@@ -286,7 +286,7 @@ fn s18_s16_r3_what_takes_our_parameter_out_makes_no_loop() {
             let mut back = browser.step(hop, None);
             redirects += 1;
             if let Some(settled) = back.header("location").filter(|next| next.starts_with(&company.brand)) {
-                back = browser.step(&settled.to_owned(), None);
+                back = browser.step(settled, None);
                 redirects += 1;
             }
             assert!(back.header("location").is_some_and(|location| location.starts_with(&format!("{page}?_tl="))), "{back:?}");

@@ -23,6 +23,17 @@ fn t3_t4_a_claim_that_is_missing_or_another_is_refused() {
     }
 }
 
+/// A link token has no flow at all: `null` is a value, and two readers may differ over it.
+#[test]
+fn t10_a_link_token_has_no_flow_not_even_null() {
+    let link = |claims: &GoodClaims| code(verdict(&Forge::default().token(&good_header(TokenKind::Link), &claims.json())));
+    assert_eq!(link(&GoodClaims::link()), "accepted");
+    for flow in ["null", "\"\"", "0", "[]", "{}", "false"] {
+        assert_eq!(link(&GoodClaims::link().and("flow", flow)), "token_bad_claims", "{flow}");
+    }
+    assert_eq!(code(verdict(&bounce(&GoodClaims::bounce(NOW).with("flow", "null").json()))), "token_bad_claims");
+}
+
 /// Times as offsets from the moment of verification, so that each line shows one limit from both sides.
 #[test]
 fn t4_the_limits_of_a_tokens_times() {

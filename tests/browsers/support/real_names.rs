@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -61,6 +62,7 @@ impl RealNames {
         write(path, "authority.pem", &authority);
         write(path, "tls.pem", &certificate);
         write(path, "tls.key", &key);
+        fs::set_permissions(path.join("tls.key"), fs::Permissions::from_mode(0o600)).expect("a private key");
         fs::create_dir(path.join("pages")).expect("a directory of pages");
         write(path, "pages/index.html", "<!doctype html><title>A page</title><h1>A page</h1>");
         fs::create_dir(path.join("static")).expect("a directory of pages");
