@@ -3,6 +3,7 @@
 pub mod api;
 pub mod hop;
 pub mod metadata;
+mod removed;
 pub mod whoami;
 
 use std::collections::HashMap;
@@ -16,12 +17,15 @@ use crate::base::origin::Origin;
 use crate::base::random::{NoRandomness, random_bytes};
 use crate::base::secret::ApiKey;
 use crate::domain::hop_request::HopRequest;
+use crate::domain::siblings::registry_digest;
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState};
 use crate::http::{Env, ServedSite};
 use crate::store::record_keeper::Keeper;
 use crate::token::claims::{TOKEN_LIFE_MAX, TokenId};
 use crate::token::mint::{Statement, Token, bounce_token};
+
+use removed::RemovedSites;
 
 /// The broker.
 pub struct Broker {
@@ -34,6 +38,8 @@ pub struct Broker {
     /// How long a hop waits for its write.
     pub hop_wait: Duration,
     sites: HashMap<String, RegisteredSite>,
+    removed: RemovedSites,
+    registry_digest: String,
     api_keys: HashMap<[u8; 32], Origin>,
     metadata: String,
 }
@@ -52,8 +58,26 @@ impl Broker {
         let keys = sites.iter().map(|site| (&site.api_key, &site.origin)).chain([own]);
         let api_keys = keys.map(|(key, origin)| (ApiKey::digest(key.as_str()), origin.clone())).collect();
         let metadata = metadata::write(&primary.site.origin, whoami, &sites);
+        let registry_digest = registry_digest(sites.iter().map(|site| site.origin.as_str()));
         let sites = sites.into_iter().map(|site| (site.origin.as_str().to_owned(), site)).collect();
-        Self { primary, whoami, keeper, hop_wait, sites, api_keys, metadata }
+        let removed = RemovedSites::default();
+        Self { primary, whoami, keeper, hop_wait, sites, removed, registry_digest, api_keys, metadata }
+    }
+
+    /// Remembers for some minutes the sites that `before` knew and this one does not (rule A12).
+    pub fn remember_removed(&mut self, before: &Self, uptime: Duration) {
+        self.removed = before.removed.after_reload(&before.sites, &self.sites, uptime);
+    }
+
+    /// The origins of the registered sites.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        self.sites.values().map(|site| &site.origin)
+    }
+
+    /// Names the set of registered sites, for [`crate::domain::documents::Health`].
+    #[must_use]
+    pub fn registry_digest(&self) -> &str {
+        &self.registry_digest
     }
 
     /// The origins of all the company's sites, the primary first and the others in the order of their names.

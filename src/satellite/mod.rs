@@ -17,7 +17,7 @@ pub mod watch;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use crate::base::origin::Origin;
@@ -30,6 +30,7 @@ use crate::store::record_keeper::Keeper;
 use crate::store::records::Records;
 use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
+use crate::store::siblings_file::SiblingsFile;
 
 use departures::Departures;
 
@@ -59,10 +60,16 @@ pub struct Satellite {
     pub outbox: Outbox,
     /// Refusals that the broker has not heard of, on disk.
     pub refusals: Option<Arc<RefusalFile>>,
+    /// Where the siblings are kept for the next start, if anywhere.
+    pub siblings_file: Option<SiblingsFile>,
+    /// The digest of the registered sites that the broker's health named last.
+    pub registry_named: ArcSwapOption<String>,
     /// Wakes the watch when a token names a key that nobody knows (rule K2).
     pub unknown_key: Notify,
     /// Wakes the watch when this process serves other sites than before.
     pub sites_changed: Notify,
+    /// Wakes the watch when the broker names other sites than before (rule A12).
+    pub registry_changed: Notify,
     /// Told when a look at the broker has brought the keys, or nothing.
     pub looked: Notify,
 }
@@ -89,8 +96,11 @@ impl Satellite {
             departures: Departures::new(),
             outbox: Outbox::new(REPORTS_WAITING_MAX),
             refusals: refusals.map(Arc::new),
+            siblings_file: None,
+            registry_named: ArcSwapOption::empty(),
             unknown_key: Notify::new(),
             sites_changed: Notify::new(),
+            registry_changed: Notify::new(),
             looked: Notify::new(),
         }
     }
