@@ -131,7 +131,13 @@ pub async fn watch_siblings(
     let (mut next, mut keys_from) = (Duration::ZERO, Duration::ZERO);
     loop {
         let begun = clock.uptime();
-        if satellite.breaker.circuit() == Circuit::Closed {
+        let may_ask = match satellite.breaker.circuit() {
+            Circuit::Closed => true,
+            // A broker that comes back may know other sites, and that must be known before hops go again (rule A12).
+            Circuit::HalfOpen => satellite.siblings.load().is_fetched(),
+            Circuit::Unprobed | Circuit::Open => false,
+        };
+        if may_ask {
             let complete = refresh(&satellite, &client, scope, &configured).await;
             let now = clock.uptime();
             if scope == Scope::All || !complete {

@@ -197,3 +197,28 @@ fn a12_a_site_taken_out_at_the_broker_costs_no_page_and_one_put_in_has_its_hops(
     wait_until("learn has its hops again", || false, hops).unwrap_or_else(|problem| panic!("{problem}: {}", company.stderr()));
     assert_eq!(health(company.broker_port(), &company.brand)["sites"], before);
 }
+
+/// A restart forgets which sites were taken out. The satellite asks before it sends anyone again.
+#[test]
+fn a12_a_broker_that_comes_back_without_a_site_gets_no_visitor_of_it() {
+    let mut company = Company::start_split(Setup { probe_interval_ms: 300, ..Setup::default() });
+    let port = company.port();
+    company.processes[0].kill();
+    let is_seen = || health(port, &company.learn)["broker"] == "open";
+    wait_until("the satellite sees it", || false, is_seen).unwrap_or_else(|problem| panic!("{problem}"));
+    let file = company.folder.path().join("broker.toml");
+    let text = fs::read_to_string(&file).expect("a configuration");
+    fs::write(&file, without_last_site(&text)).expect("written");
+    company.processes.push(Process::serve(&file));
+    let hops_go_again = || {
+        let (page, hop) = visit_learn(&company, port);
+        assert!(page.status == 200 && hop.is_none(), "{page:?}");
+        let said = health(port, &company.shop);
+        said["broker"] == "closed" && said["registered"] == true
+    };
+    wait_until("hops go again", || false, hops_go_again).unwrap_or_else(|problem| panic!("{problem}: {}", company.stderr()));
+    for _ in 0..20 {
+        assert_eq!(visit_learn(&company, port).0.status, 200);
+    }
+    assert_eq!(health(port, &company.learn)["registered"], false);
+}
