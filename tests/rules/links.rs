@@ -115,7 +115,7 @@ fn l7_go_leads_to_every_url_of_a_registered_origin() {
         (format!("{}/a\\b?c\\d", company.learn), "/a/b?c\\d"),
         (format!("{}/a b\"c", company.learn), "/a%20b%22c"),
         (format!("{}/p\r\nSet-Cookie: x=1", company.learn), "/pSet-Cookie:%20x=1"),
-        (format!("{}/\0", company.learn), "/%00"),
+        (format!("{}/\0x", company.learn), "/%00x"),
         (format!("{}/p#a b#c", company.learn), "/p#a%20b#c"),
         (format!("{}/@ü?ö#ä", company.learn), "/@%C3%BC?%C3%B6#%C3%A4"),
         (format!("{}/@a?_tl=old&x", company.learn), "/@a?x"),
