@@ -13,7 +13,7 @@ use actix_web::{App, HttpResponse, HttpServer, guard, web};
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
-use crate::base::clock::{Clock, SystemClock};
+use crate::base::clock::{Clock, SystemClock, UnixSeconds};
 use crate::base::origin::Origin;
 use crate::base::random::SystemRandom;
 use crate::config::{Config, Listen, Profile, SharedReplay};
@@ -33,6 +33,7 @@ use crate::store::redis_replay::{RedisReplay, RedisSettings};
 use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
 use crate::store::revoked_ids::RevokedIds;
+use crate::store::siblings_file::SiblingsFile;
 use crate::store::visitors::VisitorStore;
 use crate::token::claims::REPLAY_SPAN;
 
@@ -113,12 +114,15 @@ impl Launch {
         };
         let ca_file = outbound.ca_file.clone();
         let refusals = outbound.refusals_file.clone().map(RefusalFile::new);
+        // A broker node has the sites in its configuration.
+        let siblings_file = outbound.siblings_file.clone().filter(|_| broker.is_none()).map(SiblingsFile::new);
         let outbound = reach(outbound)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let is_watched = admin.is_some() || traces.is_some();
         let (observer, watching, exporting) = watch(admin, traces, observer, &clock, &outbound);
         let revoked = Arc::new(RevokedIds::default());
-        let siblings = Arc::new(ArcSwap::from_pointee(Siblings::none(&primary)));
+        let siblings = restored(siblings_file.as_ref(), &primary, clock.now());
+        let siblings = Arc::new(ArcSwap::from_pointee(siblings.unwrap_or_else(|| Siblings::none(&primary))));
         let recording = match &store {
             Some(store) => {
                 let (siblings, revoked, clock) = (&siblings, &revoked, &clock);
@@ -147,7 +151,8 @@ impl Launch {
             Some(shared) => shared_replay(shared, ca_file.as_deref())?,
             None => Replay::here(limits.replay_entries),
         };
-        let satellite = Satellite::new(primary, replay, siblings, records, keeper, refusals);
+        let mut satellite = Satellite::new(primary, replay, siblings, records, keeper, refusals);
+        satellite.siblings_file = siblings_file;
         for (site, report) in left_behind(satellite.refusals.as_deref()) {
             if let Report::Refusal { visitor, .. } = report {
                 env.revoked.insert(visitor);
@@ -157,6 +162,7 @@ impl Launch {
         let files = sites.files.clone();
         let mut node = Node::new(env, satellite, sites.roles(broker_records.as_ref()));
         node.unknown_host = listen.unknown_host;
+        node.configure_siblings();
         let node = Arc::new(node);
         let (workers, lost_lines) = (limits.workers, Arc::new(|| 0_u64) as LostLines);
         Ok(Self {
@@ -270,6 +276,15 @@ impl Launch {
         }
         Ok(())
     }
+}
+
+/// The siblings that an earlier process fetched.
+fn restored(file: Option<&SiblingsFile>, primary: &Origin, now: UnixSeconds) -> Option<Siblings> {
+    let read = file.map_or(Ok(None), |file| file.read(primary, now));
+    read.unwrap_or_else(|mistake| {
+        tracing::warn!(%mistake, "siblings_file ignored; links lead to other sites once the broker has been asked");
+        None
+    })
 }
 
 /// The refusals that an earlier process could not deliver.

@@ -9,12 +9,14 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use arc_swap::{ArcSwap, Guard};
 
-use crate::broker::api;
+use crate::base::origin::Origin;
+use crate::broker::{Broker, api};
 use crate::config::UnknownHost;
 use crate::domain::arrival::TOO_MANY;
 use crate::domain::consent::Choice;
 use crate::domain::contract::{BODY_LENGTH_MAX, CHOICE_LENGTH_MAX, PREFIX, PROPERTY_CHANGE_LENGTH_MAX, path};
 use crate::domain::documents::{Health, StoreHealth};
+use crate::domain::siblings::Siblings;
 use crate::domain::site::{Role, Site};
 use crate::http::answer::{Answer, Refusal, json, public_json};
 use crate::http::body::Body;
@@ -169,6 +171,20 @@ impl Node {
         self.roles().sites().cloned().collect()
     }
 
+    /// The sites that this process's configuration names: those that it serves and, on a broker node, all that are registered.
+    #[must_use]
+    pub fn configured_origins(&self) -> Vec<Origin> {
+        let roles = self.roles();
+        let served = roles.sites().map(|served| &served.site.origin);
+        served.chain(roles.broker.iter().flat_map(Broker::origins)).cloned().collect()
+    }
+
+    /// Makes links lead to the configured sites, whether or not the broker can be asked (rule L7).
+    pub fn configure_siblings(&self) {
+        let configured = self.configured_origins();
+        self.satellite.siblings.rcu(|siblings| Siblings::clone(siblings).configured(configured.iter().cloned()));
+    }
+
     /// Which endpoint of ours a request to `site` is for; `None` for a page.
     #[must_use]
     pub fn endpoint(&self, site: &Site, method: &Method, path: &str) -> Option<Endpoint> {
@@ -321,19 +337,23 @@ impl Node {
 
     fn health(&self, served: &ServedSite) -> HttpResponse {
         let can_sign = served.keys.load().signing_key(self.env.clock.now()).is_some();
-        let broker = (served.site.role == Role::Secondary).then(|| self.satellite.breaker.circuit().as_str().to_owned());
+        let is_broker = served.site.role == Role::Primary;
+        let broker = (!is_broker).then(|| self.satellite.breaker.circuit().as_str().to_owned());
         let (status, word) = match (self.ending.is_near(), can_sign) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, Health::LEAVING),
             (false, false) => (StatusCode::SERVICE_UNAVAILABLE, Health::UNABLE),
             (false, true) => (StatusCode::OK, Health::OK),
         };
-        let is_broker = served.site.role == Role::Primary;
         let store = self.satellite.keeper.as_ref().filter(|_| is_broker).map(|keeper| {
             let WriterState { is_down, waiting, lost, written: _ } = keeper.writer().state();
             StoreHealth { status: if is_down { StoreHealth::DOWN } else { Health::OK }.into(), waiting, lost }
         });
         let api_key = self.satellite.access.is_refused(&served.site.origin).then(|| Health::REFUSED.to_owned());
-        json(status, &Health { status: word.into(), broker, api_key, store }, None)
+        let sites = self.roles().broker.as_ref().filter(|_| is_broker).map(|broker| broker.registry_digest().to_owned());
+        let siblings = self.satellite.siblings.load();
+        let registered = siblings.is_registered(&served.site.origin).filter(|_| !is_broker);
+        let siblings_age_seconds = siblings.restored_from().map(|at| self.env.clock.now().since(at).as_secs());
+        json(status, &Health { status: word.into(), broker, api_key, store, sites, registered, siblings_age_seconds }, None)
     }
 
     /// Starts the background tasks on the calling thread's runtime: the watch over the broker, and over the key files.
@@ -347,8 +367,8 @@ impl Node {
         let (node, satellite, to) = (Arc::clone(self), Arc::clone(&self.satellite), outbound.clone());
         supervise("siblings", move || {
             let node = Arc::clone(&node);
-            let served = move || node.sites().iter().map(|served| served.site.origin.clone()).collect();
-            watch_siblings(Arc::clone(&satellite), served, to.clone(), Arc::clone(&clock), pace)
+            let configured = move || node.configured_origins();
+            watch_siblings(Arc::clone(&satellite), configured, to.clone(), Arc::clone(&clock), pace)
         });
         let node = Arc::clone(self);
         supervise("key files", move || watch_key_files(Arc::clone(&node)));

@@ -162,7 +162,12 @@ impl Reloading {
             keeper.set_sites(sites.registered.iter().map(|site| &site.origin).chain([&config.primary]));
         }
         let count = sites.served.len();
-        self.node.assume(sites.roles(self.records.as_ref()));
+        let mut roles = sites.roles(self.records.as_ref());
+        if let (Some(broker), Some(before)) = (&mut roles.broker, &self.node.roles().broker) {
+            broker.remember_removed(before, self.node.env.clock.uptime());
+        }
+        self.node.assume(roles);
+        self.node.configure_siblings();
         self.node.satellite.sites_changed.notify_one();
         self.node.satellite.access.changed.notify_one();
         reloads.done.fetch_add(1, Ordering::Relaxed);

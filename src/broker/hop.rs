@@ -96,10 +96,15 @@ fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Told {
     let without = |code, answer: HttpResponse| Told { answer: answer.into(), code, flow: None };
     let query = request.query_string();
     let named = hop_request::site_named(query);
-    let Some(site) = named.and_then(|origin| broker.site(&origin)) else {
-        return without(UNKNOWN_SITE.code, UNKNOWN_SITE.page());
-    };
     let now = env.clock.now();
+    let Some(site) = named.as_deref().and_then(|origin| broker.site(origin)) else {
+        let (broker_origin, uptime) = (&broker.primary.site.origin, env.clock.uptime());
+        let back = named.and_then(|named| broker.removed.way_back(&named, query, broker_origin, now, uptime));
+        return match back {
+            Some(page) => without("site_removed", redirect(Redirect::Onward, page, None)),
+            None => without(UNKNOWN_SITE.code, UNKNOWN_SITE.page()),
+        };
+    };
     let primary = &broker.primary.site;
     let path_and_query = request.uri().path_and_query().map_or("/", |both| both.as_str());
     let (cookies, is_revoked) = env.read_id(request.headers(), primary, now);

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod hop;
 pub mod metadata;
+mod removed;
 pub mod whoami;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use crate::base::origin::Origin;
 use crate::base::random::{NoRandomness, random_bytes};
 use crate::base::secret::ApiKey;
 use crate::domain::hop_request::HopRequest;
+use crate::domain::siblings::registry_digest;
 use crate::domain::site::RegisteredSite;
 use crate::domain::site_cookie::{Identity, SiteState};
 use crate::http::{Env, ServedSite};
@@ -27,6 +29,7 @@ use crate::token::mint::{Statement, Token, bounce_token};
 /// How long refused hop requests are remembered, and how many.
 const REFUSED_SPAN: Duration = Duration::from_secs(60);
 const REFUSED_MAX: usize = 65_536;
+use removed::RemovedSites;
 
 /// The broker.
 pub struct Broker {
@@ -39,6 +42,8 @@ pub struct Broker {
     /// How long a hop waits for its write.
     pub hop_wait: Duration,
     sites: HashMap<String, RegisteredSite>,
+    removed: RemovedSites,
+    registry_digest: String,
     api_keys: HashMap<[u8; 32], Origin>,
     metadata: String,
     refused: RecentSet,
@@ -63,9 +68,11 @@ impl Broker {
             .map(|(key, origin)| (ApiKey::digest(key.as_str()), origin.clone()))
             .collect();
         let metadata = metadata::write(&primary.site.origin, whoami, &sites);
+        let registry_digest = registry_digest(sites.iter().map(|site| site.origin.as_str()));
         let sites = sites.into_iter().map(|site| (site.origin.as_str().to_owned(), site)).collect();
+        let removed = RemovedSites::default();
         let refused = RecentSet::new(REFUSED_SPAN, REFUSED_MAX);
-        Self { primary, whoami, keeper, hop_wait, sites, api_keys, metadata, refused }
+        Self { primary, whoami, keeper, hop_wait, sites, removed, registry_digest, api_keys, metadata, refused }
     }
 
     /// Notes that a hop request is refused; whether the same one was refused twice within the last minute. A browser sends no
@@ -75,6 +82,22 @@ impl Broker {
         digest.copy_from_slice(&ring::digest::digest(&ring::digest::SHA256, query.as_bytes()).as_ref()[..16]);
         let request = u128::from_be_bytes(digest);
         [request, request ^ 1].into_iter().all(|time| self.refused.claim(time, uptime) == Claim::Again)
+    }
+
+    /// Remembers for some minutes the sites that `before` knew and this one does not (rule A12).
+    pub fn remember_removed(&mut self, before: &Self, uptime: Duration) {
+        self.removed = before.removed.after_reload(&before.sites, &self.sites, uptime);
+    }
+
+    /// The origins of the registered sites.
+    pub fn origins(&self) -> impl Iterator<Item = &Origin> {
+        self.sites.values().map(|site| &site.origin)
+    }
+
+    /// Names the set of registered sites, for [`crate::domain::documents::Health`].
+    #[must_use]
+    pub fn registry_digest(&self) -> &str {
+        &self.registry_digest
     }
 
     /// The origins of all the company's sites, the primary first and the others in the order of their names.

@@ -195,6 +195,8 @@ pub struct Outbound {
     pub ca_file: Option<PathBuf>,
     /// Keeps refusals that the broker has not heard of, where it is another process.
     pub refusals_file: Option<PathBuf>,
+    /// Keeps the sites and keys that were fetched last, where the broker is another process.
+    pub siblings_file: Option<PathBuf>,
     /// Host names that are not looked up, like curl's `--resolve`.
     pub resolve: HashMap<String, SocketAddr>,
     /// From one look at the broker's health to the next.

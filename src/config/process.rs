@@ -17,6 +17,7 @@ const ADDRESS_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHO
 const PROBE_INTERVAL_DEFAULT: u64 = 1000;
 const PROBE_TIMEOUT_DEFAULT: u64 = 500;
 const REFUSALS_FILE: &str = "throughline.refusals";
+const SIBLINGS_FILE: &str = "throughline.siblings";
 const REVOCATION_INTERVAL_DEFAULT: u64 = 5000;
 const REPLAY_ENTRIES_DEFAULT: usize = 1_000_000;
 
@@ -67,10 +68,12 @@ pub(super) fn outbound(mut table: Table<'_, '_>, files: &Files<'_>) -> Outbound 
     let probe_timeout = table.number("probe_timeout_ms", 50..=10_000).unwrap_or(PROBE_TIMEOUT_DEFAULT);
     let revocation_interval = table.number("revocation_interval_ms", 100..=600_000).unwrap_or(REVOCATION_INTERVAL_DEFAULT);
     let refusals_file = table.text("refusals_file", |text| files.new_file(text)).map(|found| found.value);
+    let siblings_file = table.text("siblings_file", |text| files.new_file(text)).map(|found| found.value);
     table.finish();
     Outbound {
         ca_file,
         refusals_file: refusals_file.or_else(|| files.new_file(REFUSALS_FILE).ok()),
+        siblings_file: siblings_file.or_else(|| files.new_file(SIBLINGS_FILE).ok()),
         resolve: names.into_iter().map(|found| found.value).collect::<HashMap<_, _>>(),
         probe_interval: Duration::from_millis(probe_interval),
         probe_timeout: Duration::from_millis(probe_timeout),

@@ -51,6 +51,15 @@ pub struct Health {
     /// On the primary: how the store does. Hops do not need it, so it says nothing on `status`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub store: Option<StoreHealth>,
+    /// On the primary: the digest of the registered sites. A satellite that sees another one fetches the metadata again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sites: Option<String>,
+    /// On a secondary: whether the broker knows the site. Absent until its metadata has been fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<bool>,
+    /// On a secondary whose process knows the other sites from disk: how long ago they were fetched, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub siblings_age_seconds: Option<u64>,
 }
 
 /// How the store of a broker node does.

@@ -1,7 +1,7 @@
 //! The only URLs that can become a `Location` (rules U1 to U3).
 //!
 //! A [`PageUrl`] is a page on a registered origin, with the bytes it came with. A [`Location`] is made of a `PageUrl`, of
-//! the broker's hop endpoint, and of nothing else:
+//! the broker's hop endpoint, of an origin with a path as browsers read it, and of nothing else:
 //!
 //! ```compile_fail
 //! let location = throughline::domain::url::Location(String::from("https://evil.example/"));
@@ -10,9 +10,15 @@
 //! ```compile_fail
 //! let location: throughline::domain::url::Location = "https://evil.example/".parse().unwrap();
 //! ```
+//!
+//! ```compile_fail
+//! let location = throughline::domain::url::Location::as_browsers_go("https://evil.example", "/").unwrap();
+//! ```
 
 use std::borrow::Cow;
 use std::fmt;
+
+use url::{Position, Url};
 
 use crate::base::origin::Origin;
 use crate::token::mint::Token;
@@ -154,6 +160,24 @@ impl Location {
     #[must_use]
     pub fn hop(broker: &Origin, signed_query: &str) -> Self {
         Self(format!("{broker}{}?{signed_query}", path::HOP))
+    }
+
+    /// The URL that a browser opens for a link to `origin` with `rest` behind it, less an old parameter of ours (rule L7).
+    ///
+    /// `rest` is path, query and fragment as a link has them, and may be any text: the result is always the origin's own bytes,
+    /// then `/`, then printable ASCII. So no text can name another origin or leave the header.
+    ///
+    /// # Errors
+    /// When `rest` begins with something other than `/`, `?` or `#`, or the URL Standard finds no URL in it.
+    pub fn as_browsers_go(origin: &Origin, rest: &str) -> Result<Self, UrlRefusal> {
+        if !(rest.is_empty() || rest.starts_with(['/', '?', '#'])) {
+            return Err(UrlRefusal::OtherOrigin);
+        }
+        let url = Url::parse(&format!("{origin}{rest}")).map_err(|_| UrlRefusal::OtherOrigin)?;
+        let page = without_parameter(&url[Position::BeforePath..Position::AfterQuery]);
+        let location = Self(format!("{origin}{page}")).with_fragment(url.fragment().map(String::from));
+        let is_sound = page.starts_with('/') && location.0.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_sound { Ok(location) } else { Err(UrlRefusal::BadCharacter) }
     }
 
     /// The header's value.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::domain::contract;
 use crate::domain::properties::PropertyRefusal;
-use crate::domain::url::Location;
+use crate::domain::url::{Location, PageUrl};
 
 const VISITOR: HeaderName = HeaderName::from_static(contract::header::VISITOR);
 const SOURCE: HeaderName = HeaderName::from_static(contract::header::SOURCE);
@@ -204,9 +204,11 @@ struct RefusalBody {
 
 #[derive(Template)]
 #[template(path = "refused.html")]
-struct RefusedPage {
+struct RefusedPage<'a> {
     code: &'static str,
     advice: &'static str,
+    /// Where the page leads back to: URLs with their words.
+    ways: &'a [(&'a str, &'static str)],
 }
 
 /// The page after a no that is known on this site alone. Nothing on it is secret.
@@ -252,7 +254,19 @@ impl Refusal {
     /// The refusal as a page of our own, for people.
     #[must_use]
     pub fn page(&self) -> HttpResponse {
-        let page = RefusedPage { code: self.code, advice: self.advice }.render().unwrap_or_default();
+        self.page_with(&[])
+    }
+
+    /// The same with the way back: to the page that led here, if it is one of the site's own, and to the front page.
+    #[must_use]
+    pub fn page_with_way_back(&self, last: Option<&PageUrl>, front: &PageUrl) -> HttpResponse {
+        let last = last.map(|page| (page.as_str(), "Back to the page you came from"));
+        let ways: Vec<_> = last.into_iter().chain([(front.as_str(), "To the front page")]).collect();
+        self.page_with(&ways)
+    }
+
+    fn page_with(&self, ways: &[(&str, &'static str)]) -> HttpResponse {
+        let page = RefusedPage { code: self.code, advice: self.advice, ways }.render().unwrap_or_default();
         own_page(self.status()).body(page)
     }
 }

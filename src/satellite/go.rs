@@ -1,17 +1,19 @@
-//! `GET /_throughline/go?to=<URL>`: a link to another of the company's sites takes the visitor's ID along (rules L1, L5).
+//! `GET /_throughline/go?to=<URL>`: a link to another of the company's sites takes the visitor's ID along (rules L1, L5, L7).
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::origin::Origin;
 use crate::base::random::random_bytes;
 use crate::domain::arrival::TOO_MANY;
+use crate::domain::contract::PREFIX;
 use crate::domain::decision::Facts;
-use crate::domain::hop_request::decode;
-use crate::domain::link_url::LinkUrl;
+use crate::domain::link_url::{Link, decode};
 use crate::domain::site_cookie::Source;
+use crate::domain::url::PageUrl;
 use crate::http::answer::{Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
-use crate::http::facts::facts;
+use crate::http::facts::{facts, text};
 use crate::http::{Env, ServedSite};
 use crate::token::claims::{TOKEN_LIFE_MAX, TokenId};
 use crate::token::mint::{Statement, Token, link_token};
@@ -35,19 +37,29 @@ pub fn go(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpR
     };
     let mut targets = request.query_string().split('&').filter_map(|pair| pair.strip_prefix("to="));
     let target = match (targets.next(), targets.next()) {
-        (Some(target), None) => decode(target).and_then(|text| LinkUrl::parse(&text, registered).ok()),
+        (Some(target), None) => Link::parse(&decode(target), registered).ok(),
         _ => None,
     };
     let Some((origin, link)) = target else {
         tell(NOT_OURS.code);
-        return NOT_OURS.page();
+        let last = page_before(&served.site.origin, request);
+        return NOT_OURS.page_with_way_back(last.as_ref(), &PageUrl::front(&served.site.origin));
     };
-    let (location, code) = match token_for(satellite, env, served, &origin, request) {
-        Ok(token) => (link.with_token(&token), "decorated"),
-        Err(code) => (link.into_location(), code),
+    let (location, code) = match link {
+        Link::Plain(location) => (location, "url_unfit"),
+        Link::Page(page) => match token_for(satellite, env, served, &origin, request) {
+            Ok(token) => (page.with_token(&token), "decorated"),
+            Err(code) => (page.into_location(), code),
+        },
     };
     tell(code);
     redirect(Redirect::Onward, location, None)
+}
+
+/// The page with the link, if it is one of the site's own. An endpoint of ours is no page to go back to.
+fn page_before(site: &Origin, request: &HttpRequest) -> Option<PageUrl> {
+    let page = PageUrl::parse(site, text(request.headers(), &header::REFERER)?).ok()?;
+    Some(page.clean()).filter(|page| !page.path_and_query().starts_with(PREFIX))
 }
 
 /// The token for a link to `origin`, or why the link goes without.

@@ -19,7 +19,7 @@ pub mod watch;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use crate::base::origin::Origin;
@@ -32,6 +32,7 @@ use crate::store::record_keeper::Keeper;
 use crate::store::records::Records;
 use crate::store::refusal_file::RefusalFile;
 use crate::store::replay::Replay;
+use crate::store::siblings_file::SiblingsFile;
 
 use access::Access;
 use arrivals::Arrivals;
@@ -67,10 +68,16 @@ pub struct Satellite {
     pub outbox: Outbox,
     /// Refusals that the broker has not heard of, on disk.
     pub refusals: Option<Arc<RefusalFile>>,
+    /// Where the siblings are kept for the next start, if anywhere.
+    pub siblings_file: Option<SiblingsFile>,
+    /// The digest of the registered sites that the broker's health named last.
+    pub registry_named: ArcSwapOption<String>,
     /// Wakes the watch when a token names a key that nobody knows (rule K2).
     pub unknown_key: Notify,
     /// Wakes the watch when this process serves other sites than before.
     pub sites_changed: Notify,
+    /// Wakes the watch when the broker names other sites than before (rule A12).
+    pub registry_changed: Notify,
     /// Told when a look at the broker has brought the keys, or nothing.
     pub looked: Notify,
 }
@@ -99,8 +106,11 @@ impl Satellite {
             access: Access::default(),
             outbox: Outbox::new(REPORTS_WAITING_MAX),
             refusals: refusals.map(Arc::new),
+            siblings_file: None,
+            registry_named: ArcSwapOption::empty(),
             unknown_key: Notify::new(),
             sites_changed: Notify::new(),
+            registry_changed: Notify::new(),
             looked: Notify::new(),
         }
     }

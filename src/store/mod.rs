@@ -16,4 +16,5 @@ pub mod refusal_file;
 pub mod replay;
 pub mod retention;
 pub mod revoked_ids;
+pub mod siblings_file;
 pub mod visitors;

@@ -27,7 +27,7 @@ pub struct FileMistake {
 }
 
 impl FileMistake {
-    fn new(path: &Path, what: impl Into<String>) -> Self {
+    pub(crate) fn new(path: &Path, what: impl Into<String>) -> Self {
         Self { path: path.to_owned(), what: what.into() }
     }
 }

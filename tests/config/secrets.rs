@@ -38,9 +38,10 @@ fn add_key(folder: &Path, from: &str, to: &str) {
 #[test]
 fn k5_two_sites_never_share_a_secret_or_a_key() {
     type Damage<'a> = &'a dyn Fn(&Path);
+    type Case<'a> = (Damage<'a>, Option<(&'a str, &'a str)>, usize, [&'a str; 2]);
     let nothing: Damage<'_> = &|_| ();
     // What happens to the files, a line that is written otherwise, and the line and the two places that are named.
-    let cases: [(Damage<'_>, Option<(&str, &str)>, usize, [&str; 2]); 10] = [
+    let cases: [Case<'_>; 10] = [
         (&|folder| copy(folder, "brand.secret", "learn.secret"), None, 30, ["learn.secret", "brand.secret on line 12"]),
         (&|folder| link(folder, "brand.secret", "learn.secret"), None, 30, ["learn.secret", "brand.secret on line 12"]),
         (

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use throughline::base::origin::Origin;
 use throughline::domain::contract::PAGE_URL_LENGTH_MAX;
-use throughline::domain::link_url::LinkUrl;
+use throughline::domain::link_url::{Link, decode};
 use throughline::domain::parameter::{Parameter, parameter};
 use throughline::domain::url::PageUrl;
 use url::Url;
@@ -125,26 +125,98 @@ proptest! {
     }
 
     #[test]
-    fn l1_l6_whatever_link_is_taken_leads_to_a_registered_page(
-        prefix in prop_oneof![4 => Just("https://shop.example"), 2 => Just("https://learn.example"), 1 => proptest::sample::select(vec!["https://evil.example", "https://SHOP.example", "http://shop.example", "https:shop.example", "//shop.example", ""])],
-        page in prop_oneof![4 => pages(), 1 => Just(String::new()), 1 => "[?#].{0,20}"],
+    fn l1_l6_l7_whatever_link_is_taken_leads_where_a_browser_goes(
+        prefix in prop_oneof![4 => Just("https://shop.example"), 2 => Just("https://learn.example"), 1 => proptest::sample::select(ORIGINS.to_vec())],
+        page in prop_oneof![4 => pages(), 1 => Just(String::new()), 1 => "[?#].{0,20}", 1 => any::<String>()],
     ) {
         let text = format!("{prefix}{page}");
-        let registered = |text: &str| [shop(), learn()].into_iter().find(|origin| origin.as_str() == text);
-        let Ok((origin, link)) = LinkUrl::parse(&text, registered) else { return Ok(()) };
-        prop_assert_eq!(origin.as_str(), prefix);
-        let location = link.into_location().into_string();
+        let Ok((origin, link)) = Link::parse(&text, registered) else {
+            // What a browser would open on a registered origin is never refused for its path.
+            prop_assert!(!["https://shop.example", "https://learn.example"].contains(&prefix) || !page.is_empty() && !page.starts_with(['/', '?', '#']));
+            return Ok(());
+        };
+        let is_plain = matches!(link, Link::Plain(_));
+        let location = leads_to(link);
         let (location, fragment) = location.split_once('#').map_or((location.as_str(), None), |(page, fragment)| (page, Some(fragment)));
         assert_is_a_page_of(&origin, location)?;
-        prop_assert!(PageUrl::parse(&origin, location).is_ok());
+        prop_assert!(is_plain || PageUrl::parse(&origin, location).is_ok());
         prop_assert_eq!(parameter(location.split_once('?').map(|(_, query)| query)), Parameter::Absent, "an old token gives way");
         // A browser that follows the link itself ends at the same page.
         let theirs = Url::parse(&text).unwrap();
         prop_assert_eq!(theirs.origin().ascii_serialization(), origin.as_str());
         prop_assert_eq!(fragment.is_some(), theirs.fragment().is_some());
         if parameter(theirs.query()) == Parameter::Absent {
-            prop_assert_eq!(as_a_browser_sends_it(location), theirs.as_str().split('#').next().unwrap());
+            let ours = Url::parse(location).unwrap();
+            prop_assert_eq!(ours.as_str(), theirs.as_str().split('#').next().unwrap());
         }
+        if is_plain && parameter(theirs.query()) == Parameter::Absent {
+            prop_assert_eq!(location, theirs.as_str().split('#').next().unwrap());
+        }
+    }
+
+    #[test]
+    fn l1_l7_whatever_to_is_it_leads_to_a_registered_origin_or_nowhere(
+        to in prop_oneof![
+            any::<String>(),
+            (proptest::sample::select(ORIGINS.to_vec()), any::<String>()).prop_map(|(origin, rest)| format!("{origin}{rest}")),
+            (proptest::sample::select(ORIGINS.to_vec()), proptest::sample::select(BREAKS.to_vec()), pages()).prop_map(|(origin, between, rest)| format!("{origin}{between}{rest}")),
+        ],
+        encoded in any::<bool>(),
+    ) {
+        // Raw, and as any byte may be encoded.
+        let text = if encoded { decode(&to.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>()) } else { decode(&to) };
+        prop_assert!(!encoded || text == to);
+        let Ok((origin, link)) = Link::parse(&text, registered) else { return Ok(()) };
+        let location = leads_to(link);
+        let rest = [shop(), learn()].iter().find_map(|known| location.strip_prefix(known.as_str()).map(String::from));
+        prop_assert!(rest.is_some_and(|rest| rest.starts_with('/')), "{location:?}");
+        prop_assert!(location.bytes().all(|byte| byte.is_ascii_graphic()), "{location:?}");
+        prop_assert_eq!(Url::parse(&location).unwrap().origin().ascii_serialization(), origin.as_str());
+        // Where a browser can read the link by itself, it goes to the same origin.
+        prop_assert_eq!(Url::parse(&text).unwrap().origin().ascii_serialization(), origin.as_str());
+    }
+}
+
+/// Registered origins, other spellings of them, and what only looks like one.
+const ORIGINS: [&str; 24] = [
+    "https://shop.example",
+    "https://learn.example",
+    "HTTPS://SHOP.example",
+    "https://shop.example:443",
+    "https://shop.example:",
+    "https://shop.example:0443",
+    "https://shop.example:444",
+    "http://shop.example",
+    "https://evil.example",
+    "https://shop.example.evil.example",
+    "https://shop.example@evil.example",
+    "https://shop.example:443@evil.example",
+    "https://evil.example@shop.example",
+    "https://shop.example.",
+    "https://shop.example%2eevil.example",
+    "https://sh\u{f6}p.example",
+    "https://\u{ff53}hop.example",
+    "https:shop.example",
+    "https:/shop.example",
+    "https:///shop.example",
+    "//shop.example",
+    "javascript://shop.example",
+    "data:https://shop.example",
+    "",
+];
+
+/// What may stand between an authority and a path, to make another authority of it.
+const BREAKS: [&str; 16] =
+    ["", "\\", "@", ":", ":443", ".", "\t", "\r\n", "\0", " ", "\u{ad}", "%00", "%2f", "?", "#", ".evil.example"];
+
+fn registered(text: &str) -> Option<Origin> {
+    [shop(), learn()].into_iter().find(|origin| origin.as_str() == text)
+}
+
+fn leads_to(link: Link) -> String {
+    match link {
+        Link::Page(page) => page.into_location().into_string(),
+        Link::Plain(location) => location.into_string(),
     }
 }
 

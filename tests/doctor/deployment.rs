@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::proxy::{Mistake, Proxy};
 use super::report::Report;
-use crate::support::process::{Process, free_port, wait_until};
+use crate::support::process::{Process, free_port, sees_broker, wait_until};
 use crate::support::wire;
 
 /// The hosts. The first is the primary's.
@@ -150,7 +150,7 @@ impl Deployment {
         };
         let sibling = format!("/_throughline/go?to=https%3A%2F%2Flearn.test%3A{}%2F", self.port);
         let is_ready = || {
-            get("/_throughline/health").is_ok_and(|answer| answer.status == 200 && answer.json()["broker"] == "closed")
+            get("/_throughline/health").is_ok_and(|answer| answer.status == 200 && sees_broker(&answer))
                 && get(&sibling).is_ok_and(|answer| answer.status == 302)
         };
         let has_ended = || self.processes.iter_mut().any(Process::has_ended);

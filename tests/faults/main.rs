@@ -13,5 +13,6 @@ mod floods;
 mod key_files;
 mod key_rotation;
 mod reload;
+mod siblings;
 mod stop;
 mod unknown_keys;

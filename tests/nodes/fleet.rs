@@ -15,7 +15,7 @@ use crate::support::browser::Browser;
 use crate::support::company::Company;
 use crate::support::files::{Part, Setup};
 use crate::support::postgres::Postgres;
-use crate::support::process::{Process, free_port, wait_until};
+use crate::support::process::{Process, free_port, sees_broker, wait_until};
 use crate::support::redis::Redis;
 use crate::support::wire::{Answer, send};
 
@@ -65,8 +65,7 @@ impl Fleet {
         let Self { company, brokers, satellites, .. } = self;
         let answers = |port: u16, site: &str, origin: &str| {
             let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {}\r\n\r\n", address::authority(origin));
-            send(port, request.as_bytes())
-                .is_ok_and(|answer| answer.status == 200 && (site == "brand" || answer.json()["broker"] == "closed"))
+            send(port, request.as_bytes()).is_ok_and(|answer| answer.status == 200 && (site == "brand" || sees_broker(&answer)))
         };
         let (brand, shop, learn) = (company.brand.clone(), company.shop.clone(), company.learn.clone());
         let link = format!("/_throughline/go?to={}%2F", learn.replace(':', "%3A").replace('/', "%2F"));

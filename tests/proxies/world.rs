@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::asking::NAVIGATION;
 use crate::running::{App, Places, Running, caddy, nginx, signal};
 use crate::support::files::{Folder, Part, Setup};
-use crate::support::process::{Process, free_port, is_healthy, knows, wait_until};
+use crate::support::process::{Process, free_port, is_healthy, knows, sees_broker, wait_until};
 use crate::support::wire::{self, Answer};
 
 /// The company.
@@ -133,8 +133,7 @@ impl World {
         let hops = || {
             [&shop, &learn].into_iter().all(|host| {
                 let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {host}\r\n\r\n");
-                wire::send(port, request.as_bytes())
-                    .is_ok_and(|answer| answer.status == 200 && answer.json()["broker"] == "closed")
+                wire::send(port, request.as_bytes()).is_ok_and(|answer| answer.status == 200 && sees_broker(&answer))
             })
         };
         wait_until("the satellites see the broker", || satellite.has_ended(), hops).unwrap_or_else(|problem| panic!("{problem}"));

@@ -11,7 +11,7 @@ use throughline::token::mint::{Statement, bounce_token};
 use crate::support::browser::{Browser, FIREFOX};
 use crate::support::company::Company;
 use crate::support::files::{Part, Setup};
-use crate::support::process::{Process, free_port, wait_until};
+use crate::support::process::{Process, free_port, sees_broker, wait_until};
 use crate::support::redis::Redis;
 use crate::support::{address, wire};
 
@@ -44,9 +44,8 @@ fn second_node(company: &mut Company) -> u16 {
     let port = free_port();
     let origins = [company.brand.clone(), company.shop.clone(), company.learn.clone()];
     company.processes.push(Process::serve(&company.folder.configure(Part::Satellites, port, &origins)));
-    let link = format!("/_throughline/go?to={}%2F", company.learn.replace(':', "%3A").replace('/', "%2F"));
-    let request = format!("GET {link} HTTP/1.1\r\nHost: {}\r\n\r\n", address::authority(&company.shop));
-    let knows = || wire::send(port, request.as_bytes()).is_ok_and(|answer| answer.status == 302);
+    let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {}\r\n\r\n", address::authority(&company.shop));
+    let knows = || wire::send(port, request.as_bytes()).is_ok_and(|answer| sees_broker(&answer));
     wait_until("the second node knows the others", || false, knows).unwrap_or_else(|problem| panic!("{problem}"));
     port
 }

@@ -147,11 +147,16 @@ pub(crate) fn wait_until(what: &str, mut is_over: impl FnMut() -> bool, mut is_s
     Err(format!("not in {READY_WITHIN:?}: {what}"))
 }
 
-/// Whether the site answers that it is well, and, on a secondary, that the broker is.
+/// Whether the site answers that it is well, and, on a secondary, that the broker is and knows the site.
 pub(crate) fn is_healthy(port: u16, host: &str, is_primary: bool) -> bool {
     let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
-    wire::send(port, request.as_bytes())
-        .is_ok_and(|answer| answer.status == 200 && (is_primary || answer.json()["broker"] == "closed"))
+    wire::send(port, request.as_bytes()).is_ok_and(|answer| answer.status == 200 && (is_primary || sees_broker(&answer)))
+}
+
+/// Whether a secondary's health says that the broker is well and that its metadata, which lists the site, has been fetched.
+pub(crate) fn sees_broker(health: &wire::Answer) -> bool {
+    let health = health.json();
+    health["broker"] == "closed" && health["registered"] == true
 }
 
 /// Whether the site knows `sibling`: a link there is let through.
