@@ -51,9 +51,9 @@ impl Landing {
         let set_id = |state: &SiteState| env.cookies.set_id(&served.site, served.same_site, state, now);
         let page = PageUrl::on(&served.site.origin, &clean);
         let (code, flow) = outcome.map_or_else(|refusal| (refusal.code(), None), |arrived| (arrived.code, arrived.flow));
-        env.observer.saw(&Event { site: &served.site.origin, step: Step::Arrival, code, flow });
+        env.observer.saw(&Event { site: &served.site.origin, asking: None, step: Step::Arrival, code, flow });
         let took = env.clock.uptime().saturating_sub(begun);
-        env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, code, flow, took });
+        env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, asking: None, code, flow, took });
         if state.hop_begun.is_some() {
             satellite.departures.returned(client, env.clock.uptime());
             satellite.bare_clients.remove(client, env.clock.uptime());

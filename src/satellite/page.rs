@@ -146,7 +146,7 @@ impl Request<'_> {
     }
 
     fn tell(&self, step: Step, code: &'static str, flow: Option<Flow>) {
-        self.env.observer.saw(&Event { site: &self.served.site.origin, step, code, flow });
+        self.env.observer.saw(&Event { site: &self.served.site.origin, asking: None, step, code, flow });
     }
 
     pub(super) fn set_id(&self, state: &SiteState) -> Option<HeaderValue> {
