@@ -117,6 +117,7 @@ impl Company {
             outbound: Outbound {
                 ca_file: None,
                 refusals_file: None,
+                siblings_file: None,
                 resolve: std::collections::HashMap::new(),
                 probe_interval: Duration::from_secs(1),
                 probe_timeout: Duration::from_secs(5),

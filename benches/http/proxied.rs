@@ -28,6 +28,8 @@ pub(crate) fn measure(program: &str) {
     let _satellite = Server::start(program, satellite, &["ours".into(), satellite.to_string()]);
     let _app = Server::start(program, app, &["limit".into(), app.to_string(), "none".into(), "0".into(), ANSWER.into()]);
     let folder = tempfile::tempdir().expect("a folder");
+    let included = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/nginx/throughline");
+    std::os::unix::fs::symlink(included, folder.path().join("throughline")).expect("a link");
     let file = folder.path().join("nginx.conf");
     fs::write(&file, configuration(&folder.path().display().to_string(), [satellite, app, with, without, spare]))
         .expect("a file");
@@ -71,19 +73,20 @@ fn micro(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000_000.0
 }
 
-/// The example's own file, and beside it the same site without Throughline.
+/// The example's own files, and beside them the same site without Throughline.
 fn configuration(folder: &str, [satellite, app, with, without, spare]: [u16; 5]) -> String {
-    let example = include_str!("../../examples/nginx/throughline.conf");
-    let site = example
+    let shared = include_str!("../../examples/nginx/throughline.conf")
         .replace("127.0.0.1:8400", &format!("127.0.0.1:{satellite}"))
-        .replace("127.0.0.1:8399", &format!("127.0.0.1:{spare}"))
-        .replace("127.0.0.1:9000", &format!("127.0.0.1:{app}"))
-        .replace("listen 80;", &format!("listen 127.0.0.1:{with};"))
-        .replace("shop.example", "shop.localhost");
+        .replace("127.0.0.1:8399", &format!("127.0.0.1:{spare}"));
+    let site = format!(
+        "server {{\nlisten 127.0.0.1:{with};\nserver_name shop.localhost;\ninclude throughline/site.conf;\nlocation / {{\n\
+         include throughline/proxy.conf;\nproxy_pass http://127.0.0.1:{app};\nproxy_http_version 1.1;\n\
+         proxy_set_header Host $http_host;\n}}\n}}\n"
+    );
     let temporary: String =
         ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {folder}/{kind};\n")).concat();
     format!(
-        "daemon off;\nmaster_process off;\npid {folder}/pid;\nevents {{}}\nhttp {{\naccess_log off;\nkeepalive_requests 1000000;\n{temporary}{site}\n\
+        "daemon off;\nmaster_process off;\npid {folder}/pid;\nevents {{}}\nhttp {{\naccess_log off;\nkeepalive_requests 1000000;\n{temporary}{shared}{site}\
          server {{\nlisten 127.0.0.1:{without};\nlocation / {{\nproxy_pass http://127.0.0.1:{app};\nproxy_http_version 1.1;\n\
          proxy_set_header Host $http_host;\n}}\n}}\n}}\n"
     )

@@ -1,6 +1,7 @@
 """A site in Python, behind a proxy that asks Throughline: it shows whom it was told of. Standard library only.
 
     python3 visitor.py 9000
+    uwsgi --plugins python3 --socket 127.0.0.1:9002 --scgi-socket 127.0.0.1:9003 --wsgi-file visitor.py
 """
 
 import html

@@ -7,7 +7,7 @@ use crate::http::event::{Step, Work};
 
 use super::Admin;
 use super::history::{Series, spans};
-use super::metrics::{ACCEPTED, outcome};
+use super::metrics::{ACCEPTED, SiteCounts, outcome};
 use super::tables::Table;
 use super::text::moment;
 
@@ -23,6 +23,7 @@ pub fn table(admin: &Admin, name: &str) -> Option<Table> {
         "latency" => Some(latency(admin)),
         "sources" => sources(admin),
         "sites" => Some(sites(admin)),
+        "asking" => asking(admin),
         "store" => store(admin),
         _ => None,
     }
@@ -142,6 +143,46 @@ fn sites(admin: &Admin) -> Table {
         "next_key",
     ];
     Table { columns, rows: rows.collect() }
+}
+
+/// What the broker answered one site, since the start.
+pub(super) struct Asked {
+    /// The site, or the word for none.
+    pub(super) site: String,
+    pub(super) known: u64,
+    pub(super) minted: u64,
+    pub(super) refused: u64,
+    /// The most frequent code of those.
+    pub(super) reason: Option<&'static str>,
+    pub(super) api: u64,
+    pub(super) api_unanswered: u64,
+}
+
+/// Each site that asked the broker, the one with the most refused hops first; `None` on a node without a broker.
+pub(super) fn asked(admin: &Admin) -> Option<Vec<Asked>> {
+    admin.process.keeper()?;
+    let mut rows: Vec<_> = admin.metrics.asking().into_iter().map(|(site, counts)| of_site(site, &counts)).collect();
+    rows.retain(|row| row.known + row.minted + row.refused + row.api > 0);
+    rows.sort_by_key(|row| std::cmp::Reverse(row.refused));
+    Some(rows)
+}
+
+fn of_site(site: String, counts: &SiteCounts) -> Asked {
+    let hops = |wanted| counts.of(Step::Hop).filter(move |(code, _)| outcome(Step::Hop, code) == wanted);
+    let total = |wanted| hops(wanted).map(|(_, count)| count).sum();
+    let (refused, reason) = most(hops("refused"));
+    let (api, _) = most(counts.of_api());
+    let (api_unanswered, _) = most(counts.of_api().filter(|(code, _)| *code != "answered"));
+    Asked { site, known: total("known"), minted: total("minted"), refused, reason, api, api_unanswered }
+}
+
+fn asking(admin: &Admin) -> Option<Table> {
+    let rows = asked(admin)?.into_iter().map(|row| {
+        let Asked { site, known, minted, refused, reason, api, api_unanswered } = row;
+        vec![json!(site), json!(known), json!(minted), json!(refused), json!(reason), json!(api), json!(api_unanswered)]
+    });
+    let columns = &["asking", "known", "minted", "refused", "refused_mostly_because", "api_requests", "api_unanswered"];
+    Some(Table { columns, rows: rows.collect() })
 }
 
 fn store(admin: &Admin) -> Option<Table> {

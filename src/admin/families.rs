@@ -28,6 +28,8 @@ const EVENTS: [(Step, Family); 7] = [
     (Step::Forward, counter("throughline_forwards_total", "Questions of proxies that could not be decided on.")),
 ];
 
+const API: Family = counter("throughline_api_total", "Requests of the server-to-server API that the broker answered.");
+
 const DURATION: Family = Family {
     name: "throughline_duration_seconds",
     kind: Kind::Histogram,
@@ -45,6 +47,8 @@ const STORE_FAILURES: Family = counter("throughline_store_failures_total", "Comm
 const REPLAY_UP: Family = gauge("throughline_replay_up", "Whether the replay memory can be asked.");
 const REPLAY_ENTRIES: Family = gauge("throughline_replay_entries", "Used tokens that are remembered in this process.");
 const REPLAY_CAPACITY: Family = gauge("throughline_replay_capacity", "Used tokens that can be remembered in this process.");
+const REVOCATIONS_UP: Family =
+    gauge("throughline_revocations_up", "Whether the last look for IDs that have ended found the list.");
 const REVOKED: Family = gauge("throughline_revoked_ids", "IDs that have ended and are held in memory.");
 const KEY_AGE: Family = gauge("throughline_signing_key_age_seconds", "For how long the site's key has been signing.");
 const NEXT_KEY: Family =
@@ -53,6 +57,11 @@ const LAST_EXCHANGE: Family =
     gauge("throughline_last_exchange_timestamp_seconds", "When a token last counted on the site, where one has.");
 const LOG_LOST: Family = counter("throughline_log_lines_lost_total", "Lines of the log that nobody took in time.");
 const RELOADS: Family = counter("throughline_reloads_total", "How often the configuration was read again.");
+const LAST_RELOAD: Family = gauge("throughline_last_reload_ok", "0 while the last SIGHUP was refused, else 1.");
+const CERTIFICATE: Family = gauge(
+    "throughline_tls_certificate_not_after_timestamp_seconds",
+    "When the first certificate of the served chain expires. Only where the process ends TLS itself.",
+);
 const SPANS_LOST: Family =
     counter("throughline_trace_spans_lost_total", "Spans of traces that the collector did not take in time.");
 const LEAVING: Family = gauge("throughline_leaving", "Whether the process is about to end.");
@@ -63,7 +72,7 @@ const STARTED: Family = gauge("process_start_time_seconds", "When the process be
 #[must_use]
 pub fn exposition(metrics: &Metrics, process: &dyn Watched) -> String {
     let mut text = Exposition::default();
-    events(&mut text, metrics);
+    events(&mut text, metrics, process.satellite().primary.as_str());
     text.family(&DURATION);
     for work in Work::ALL {
         text.histogram(DURATION.name, ("work", work.as_str()), &metrics.times(work));
@@ -71,13 +80,19 @@ pub fn exposition(metrics: &Metrics, process: &dyn Watched) -> String {
     broker(&mut text, process);
     store(&mut text, metrics, process);
     replay(&mut text, process);
-    one(&mut text, &REVOKED, process.revoked());
+    one(&mut text, &REVOCATIONS_UP, u64::from(process.revoked().is_current()));
+    one(&mut text, &REVOKED, process.revoked().len());
     sites(&mut text, metrics, process);
     one(&mut text, &LOG_LOST, process.log_lines_lost());
-    let Reloads { done, refused } = process.reloads();
+    let Reloads { done, refused, is_last_refused } = process.reloads();
     text.family(&RELOADS);
     text.sample(RELOADS.name, &[("outcome", "done")], done);
     text.sample(RELOADS.name, &[("outcome", "refused")], refused);
+    one(&mut text, &LAST_RELOAD, u64::from(!is_last_refused));
+    text.family(&CERTIFICATE);
+    if let Some(at) = process.certificate_not_after() {
+        text.sample(CERTIFICATE.name, &[], at);
+    }
     one(&mut text, &SPANS_LOST, process.trace_spans_lost());
     one(&mut text, &LEAVING, u64::from(process.is_leaving()));
     text.family(&BUILD);
@@ -91,15 +106,27 @@ fn one(text: &mut Exposition, family: &Family, value: u64) {
     text.sample(family.name, &[], value);
 }
 
-fn events(text: &mut Exposition, metrics: &Metrics) {
-    let sites = metrics.sites();
+fn events(text: &mut Exposition, metrics: &Metrics, primary: &str) {
+    let (sites, asking) = (metrics.sites(), metrics.asking());
     for (step, family) in EVENTS {
         text.family(&family);
+        for (asking, counts) in asking.iter().filter(|_| step.is_of_the_broker()) {
+            for (reason, count) in counts.of(step) {
+                let labels = [("site", primary), ("asking", asking), ("outcome", outcome(step, reason)), ("reason", reason)];
+                text.sample(family.name, &labels, count);
+            }
+        }
         for (site, counts) in &sites {
             for (reason, count) in counts.of(step) {
                 let labels = [("site", site.as_str()), ("outcome", outcome(step, reason)), ("reason", reason)];
                 text.sample(family.name, &labels, count);
             }
+        }
+    }
+    text.family(&API);
+    for (asking, counts) in &asking {
+        for (outcome, count) in counts.of_api() {
+            text.sample(API.name, &[("site", primary), ("asking", asking), ("outcome", outcome)], count);
         }
     }
 }

@@ -63,9 +63,10 @@ impl Totals {
     #[must_use]
     pub fn of(metrics: &Metrics) -> Self {
         let mut counts = [0; Series::COUNT];
-        for (_, site) in metrics.sites() {
+        let satellites = metrics.sites().into_iter().map(|(_, counts)| counts);
+        for counted in satellites.chain(metrics.asking().into_iter().map(|(_, counts)| counts)) {
             for step in [Step::Start, Step::Hop, Step::Arrival] {
-                for (code, count) in site.of(step) {
+                for (code, count) in counted.of(step) {
                     if let Some(series) = Series::of(step, code) {
                         counts[series as usize] += count;
                     }
@@ -202,10 +203,10 @@ mod tests {
         let metrics = Metrics::new(Arc::<ManualClock>::clone(&clock), Arc::new(Log));
         let history = History::new(clock.now());
         let site = Origin::parse("https://www.brand.example").unwrap();
-        let tell = |code| metrics.saw(&Event { site: &site, step: Step::Hop, code, flow: None });
+        let tell = |code| metrics.saw(&Event { site: &site, asking: Some(&site), step: Step::Hop, code, flow: None });
         tell("hop_minted");
         let took = Duration::from_micros(80);
-        metrics.timed(&Timing { work: Work::Hop, site: &site, code: "hop_minted", flow: None, took });
+        metrics.timed(&Timing { work: Work::Hop, site: &site, asking: Some(&site), code: "hop_minted", flow: None, took });
         clock.advance(Duration::from_secs(60));
         history.look(&metrics, clock.now());
         tell("hop_known");

@@ -29,10 +29,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, UnixSeconds};
 use crate::http::ServedSite;
 use crate::satellite::Satellite;
 use crate::store::record_keeper::Keeper;
+use crate::store::revoked_ids::RevokedIds;
 
 /// The process that is looked at.
 pub trait Watched: Send + Sync {
@@ -46,10 +47,12 @@ pub trait Watched: Send + Sync {
     fn satellite(&self) -> &Satellite;
     /// The visitor records, on a broker node.
     fn keeper(&self) -> Option<&Keeper>;
-    /// How many revoked IDs it holds.
-    fn revoked(&self) -> u64;
+    /// The revoked IDs that it holds.
+    fn revoked(&self) -> &RevokedIds;
     /// How often its configuration was read again.
     fn reloads(&self) -> Reloads;
+    /// When the first certificate of the chain that it serves expires. `None` without TLS of its own.
+    fn certificate_not_after(&self) -> Option<UnixSeconds>;
     /// Whether it is about to end.
     fn is_leaving(&self) -> bool;
     /// How many lines of its log were lost.
@@ -65,6 +68,8 @@ pub struct Reloads {
     pub done: u64,
     /// And was refused.
     pub refused: u64,
+    /// Whether the last one was refused.
+    pub is_last_refused: bool,
 }
 
 /// What the listener shows.

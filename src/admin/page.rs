@@ -12,7 +12,7 @@ use crate::domain::site::Role;
 use crate::http::event::{Step, Work};
 
 use super::Admin;
-use super::data::{PARTS, most};
+use super::data::{Asked, PARTS, asked, most};
 use super::history::{Minute, Series, spans};
 use super::metrics::{ACCEPTED, outcome};
 use super::pictures::{Picture, hops, latency};
@@ -49,6 +49,7 @@ struct Page<'a> {
     pictures: Vec<Picture>,
     sources: Option<[(&'static str, Vec<SourceRow>); 2]>,
     sites: Vec<SiteRow>,
+    asking: Option<Vec<AskingRow>>,
     store: Vec<(&'static str, String)>,
 }
 
@@ -69,6 +70,15 @@ struct SiteRow {
     last: String,
     key: String,
     next_key: String,
+}
+
+struct AskingRow {
+    site: String,
+    known: String,
+    minted: String,
+    refused: String,
+    reason: &'static str,
+    api: String,
 }
 
 /// The answer to `/`.
@@ -99,6 +109,7 @@ pub fn page(admin: &Admin) -> HttpResponse {
         pictures: pictures(&day, is_broker, is_satellite),
         sources: sample.as_deref().filter(|_| is_broker).map(sources),
         sites: sites(admin),
+        asking: asked(admin).map(|rows| rows.into_iter().map(asking_row).collect()),
         store: store(admin, sample.as_deref()),
     };
     HttpResponse::build(StatusCode::OK)
@@ -216,6 +227,17 @@ fn sites(admin: &Admin) -> Vec<SiteRow> {
     admin.process.sites().iter().map(row).collect()
 }
 
+fn asking_row(asked: Asked) -> AskingRow {
+    AskingRow {
+        site: asked.site,
+        known: count(asked.known),
+        minted: count(asked.minted),
+        refused: count(asked.refused),
+        reason: asked.reason.unwrap_or_default(),
+        api: count(asked.api),
+    }
+}
+
 fn store(admin: &Admin, sample: Option<&Sample>) -> Vec<(&'static str, String)> {
     let Some(keeper) = admin.process.keeper() else { return Vec::new() };
     let state = keeper.writer().state();
@@ -236,6 +258,6 @@ fn store(admin: &Admin, sample: Option<&Sample>) -> Vec<(&'static str, String)> 
         ("failed commits", count(admin.metrics.store_failures())),
         ("commit, median", at(0.5)),
         ("commit, 99 of 100", at(0.99)),
-        ("ended IDs", count(admin.process.revoked())),
+        ("ended IDs", count(admin.process.revoked().len())),
     ]
 }

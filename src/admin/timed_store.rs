@@ -36,7 +36,7 @@ impl VisitorStore for TimedStore {
         let outcomes = self.store.commit(writes).await;
         let took = self.clock.uptime().saturating_sub(begun);
         let code = if outcomes.is_ok() { "committed" } else { FAILED };
-        self.observer.timed(&Timing { work: Work::Commit, site: &self.primary, code, flow: None, took });
+        self.observer.timed(&Timing { work: Work::Commit, site: &self.primary, asking: None, code, flow: None, took });
         outcomes
     }
 

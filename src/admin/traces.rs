@@ -18,7 +18,7 @@ use crate::base::clock::Clock;
 use crate::base::origin::Origin;
 use crate::base::random::{Random, random_bytes};
 use crate::http::client::Outbound;
-use crate::http::event::{Event, Observer, Timing, Work};
+use crate::http::event::{Event, Observer, Timing, UNKNOWN_SITE, Work};
 use crate::token::claims::Flow;
 
 /// How many spans wait at most, and how many one request takes.
@@ -35,6 +35,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 struct Span {
     work: Work,
     site: Origin,
+    asking: Option<Origin>,
     code: &'static str,
     flow: Option<Flow>,
     took: Duration,
@@ -93,9 +94,10 @@ impl Observer for Traces {
 
     fn timed(&self, timing: &Timing<'_>) {
         self.next.timed(timing);
-        let Timing { work, site, code, flow, took } = *timing;
+        let Timing { work, site, asking, code, flow, took } = *timing;
         if self.takes(flow.as_ref()) {
-            let span = Span { work, site: site.clone(), code, flow, took, ended: self.clock.since_1970() };
+            let span =
+                Span { work, site: site.clone(), asking: asking.cloned(), code, flow, took, ended: self.clock.since_1970() };
             if self.queue.try_send(span).is_err() {
                 self.lost.fetch_add(1, Ordering::Relaxed);
             }
@@ -135,7 +137,6 @@ pub async fn export(spans: Spans, url: String, outbound: Outbound, random: Arc<d
 
 /// An `ExportTraceServiceRequest`.
 fn request(batch: &[Span], random: &dyn Random) -> Value {
-    let attribute = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
     let resource = [attribute("service.name", "throughline"), attribute("service.version", env!("CARGO_PKG_VERSION"))];
     let spans: Vec<_> = batch
         .iter()
@@ -151,12 +152,25 @@ fn request(batch: &[Span], random: &dyn Random) -> Value {
                 "kind": if span.work == Work::Commit { CLIENT } else { SERVER },
                 "startTimeUnixNano": span.ended.saturating_sub(span.took).as_nanos().to_string(),
                 "endTimeUnixNano": span.ended.as_nanos().to_string(),
-                "attributes": [attribute("throughline.site", span.site.as_str()), attribute("throughline.code", span.code)],
+                "attributes": attributes(span),
             })
         })
         .collect();
     let scope = json!({ "name": "throughline" });
     json!({ "resourceSpans": [{ "resource": { "attributes": resource }, "scopeSpans": [{ "scope": scope, "spans": spans }] }] })
+}
+
+fn attribute(key: &str, value: &str) -> Value {
+    json!({ "key": key, "value": { "stringValue": value } })
+}
+
+/// The broker's spans say which site asked.
+fn attributes(span: &Span) -> Vec<Value> {
+    let mut attributes = vec![attribute("throughline.site", span.site.as_str()), attribute("throughline.code", span.code)];
+    if matches!(span.work, Work::Hop | Work::Api) {
+        attributes.push(attribute("throughline.asking", span.asking.as_ref().map_or(UNKNOWN_SITE, Origin::as_str)));
+    }
+    attributes
 }
 
 /// The kinds of spans.
@@ -174,7 +188,7 @@ mod tests {
     use crate::http::event::Log;
 
     fn timing(site: &Origin) -> Timing<'_> {
-        Timing { work: Work::Api, site, code: "answered", flow: None, took: Duration::from_millis(1) }
+        Timing { work: Work::Api, site, asking: Some(site), code: "answered", flow: None, took: Duration::from_millis(1) }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::admin::sample::keep_sampling;
 use crate::admin::server::endpoints;
 use crate::admin::traces::{Traces, export};
 use crate::admin::{Admin, Reloads, Watched};
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, UnixSeconds};
 use crate::base::random::SystemRandom;
 use crate::broker::Broker;
 use crate::config;
@@ -25,11 +25,13 @@ use crate::http::client::Outbound;
 use crate::http::event::Observer;
 use crate::satellite::Satellite;
 use crate::store::record_keeper::Keeper;
+use crate::store::revoked_ids::RevokedIds;
 use crate::store::visitors::VisitorStore;
 
 use super::launch::{HEAD_TIME_MAX, LaunchFailure, cannot_listen};
 use super::node::{Node, supervise};
 use super::recording::Task;
+use super::tls::Certificate;
 
 /// Operators and their collectors are few. Others who reach the listener must not take the process's descriptors.
 const CONNECTIONS_MAX: usize = 64;
@@ -52,6 +54,8 @@ pub struct Process {
     pub lost_lines: LostLines,
     /// How many spans of its traces were lost.
     pub lost_spans: Arc<AtomicU64>,
+    /// The certificate that it serves.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 impl Watched for Process {
@@ -77,13 +81,21 @@ impl Watched for Process {
         self.node.satellite.keeper.as_deref()
     }
 
-    fn revoked(&self) -> u64 {
-        self.node.env.revoked.len()
+    fn revoked(&self) -> &RevokedIds {
+        &self.node.env.revoked
     }
 
     fn reloads(&self) -> Reloads {
-        let (done, refused) = (&self.node.reloads.done, &self.node.reloads.refused);
-        Reloads { done: done.load(Ordering::Relaxed), refused: refused.load(Ordering::Relaxed) }
+        let reloads = &self.node.reloads;
+        Reloads {
+            done: reloads.done.load(Ordering::Relaxed),
+            refused: reloads.refused.load(Ordering::Relaxed),
+            is_last_refused: reloads.is_last_refused.load(Ordering::Relaxed),
+        }
+    }
+
+    fn certificate_not_after(&self) -> Option<UnixSeconds> {
+        self.certificate.as_ref().and_then(|certificate| certificate.not_after())
     }
 
     fn is_leaving(&self) -> bool {
@@ -129,12 +141,13 @@ impl Watching {
         node: &Arc<Node>,
         store: Option<Arc<dyn VisitorStore>>,
         lost_lines: LostLines,
+        certificate: Option<Arc<Certificate>>,
     ) -> Result<(Server, SocketAddr), LaunchFailure> {
         let Self { config: config::Admin { address, hosts, sample, sample_every }, metrics, lost_spans } = self;
         if !address.ip().is_loopback() {
             tracing::warn!(%address, "[admin] can be reached from other machines, and asks nobody who they are; see that only operators get there");
         }
-        let process = Arc::new(Process { node: Arc::clone(node), lost_lines, lost_spans });
+        let process = Arc::new(Process { node: Arc::clone(node), lost_lines, lost_spans, certificate });
         let history = History::new(process.clock().now());
         let latest = Arc::new(ArcSwapOption::empty());
         let admin = Admin {

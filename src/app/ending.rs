@@ -14,21 +14,50 @@ use actix_web::dev::ServerHandle;
 use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use actix_web::rt::{spawn, time::sleep};
 use sd_notify::NotifyState;
+use tokio::sync::Notify;
 
 use super::reload::notify;
 
 /// How long answers say that the connection ends before it does.
 pub const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Whether the end is near.
+/// Whether the process is ending.
+#[derive(Debug, Default, Clone)]
+pub struct Ending(Arc<State>);
+
 #[derive(Debug, Default)]
-pub struct Ending(Arc<AtomicBool>);
+struct State {
+    is_near: AtomicBool,
+    begun: Notify,
+}
 
 impl Ending {
     /// Whether it is: answers then say that they are the last on their connection.
     #[must_use]
     pub fn is_near(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_near.load(Ordering::Acquire)
+    }
+
+    fn begin(&self) {
+        self.0.is_near.store(true, Ordering::Release);
+        self.0.begun.notify_waiters();
+    }
+
+    async fn begun(&self) {
+        // Made before the look at the flag, so that it hears a begin between the two.
+        let begun = self.0.begun.notified();
+        if !self.is_near() {
+            begun.await;
+        }
+    }
+
+    /// Runs `task` until the process begins to end. What watches other nodes stops then: a broker that leaves would otherwise
+    /// find itself missing, warn of it, and send no visitor on a hop for the time that is left.
+    pub(super) async fn stops(&self, task: impl Future<Output = ()>) {
+        tokio::select! {
+            () = task => {}
+            () = self.begun() => {}
+        }
     }
 
     /// From now on signals end the server behind `handle`: SIGTERM so that nothing is dropped, SIGINT and SIGQUIT at once.
@@ -37,18 +66,19 @@ impl Ending {
     /// When the system lets nobody wait for signals.
     pub fn follow_signals(&self, handle: &ServerHandle) -> io::Result<()> {
         for kind in [SignalKind::interrupt(), SignalKind::quit()] {
-            let (mut signal, handle) = (signal(kind)?, handle.clone());
+            let (mut signal, handle, ending) = (signal(kind)?, handle.clone(), self.clone());
             spawn(async move {
                 received(&mut signal).await;
+                ending.begin();
                 handle.stop(false).await;
             });
         }
-        let (mut terminate, handle, near) = (signal(SignalKind::terminate())?, handle.clone(), Arc::clone(&self.0));
+        let (mut terminate, handle, ending) = (signal(SignalKind::terminate())?, handle.clone(), self.clone());
         spawn(async move {
             received(&mut terminate).await;
-            tracing::info!("SIGTERM: the end is near, and clients are told");
+            tracing::info!("received SIGTERM; draining connections");
             notify(&[NotifyState::Stopping]);
-            near.store(true, Ordering::Relaxed);
+            ending.begin();
             sleep(GOODBYE).await;
             handle.stop(true).await;
         });

@@ -93,6 +93,6 @@ impl Node {
     /// What concerns no site of ours is told of the primary, so that it is counted somewhere.
     fn tell(&self, served: Option<&Arc<ServedSite>>, code: &'static str) {
         let site = served.map_or(&self.satellite.primary, |served| &served.site.origin);
-        self.env.observer.saw(&Event { site, step: Step::Forward, code, flow: None });
+        self.env.observer.saw(&Event { site, asking: None, step: Step::Forward, code, flow: None });
     }
 }

@@ -245,7 +245,7 @@ impl Launch {
             server = bound.map_err(|error| cannot_listen(*address, &error))?;
         }
         let addresses = server.addrs();
-        let admin = watching.map(|watching| watching.listen(&node, visitors, lost_lines)).transpose()?;
+        let admin = watching.map(|watching| watching.listen(&node, visitors, lost_lines, certificate.clone())).transpose()?;
         let admin = admin.map(|(server, address)| {
             tracing::info!(%address, "operators look here");
             let handle = server.handle();

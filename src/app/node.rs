@@ -300,11 +300,16 @@ impl Node {
         match &self.roles.load_full().broker {
             Some(broker) => {
                 let begun = self.env.clock.uptime();
-                let answer = api::api(broker, asked, body).await;
+                let asking = broker.who_asks(&asked);
+                let answer = api::api(broker, asking, asked, body).await;
                 let took = self.env.clock.uptime().saturating_sub(begun);
                 let site = &broker.primary.site.origin;
-                let code = if answer.status().is_server_error() { "failed" } else { "answered" };
-                self.env.observer.timed(&Timing { work: Work::Api, site, code, flow: None, took });
+                let code = match answer.status() {
+                    status if status.is_server_error() => "failed",
+                    status if status.is_client_error() => "refused",
+                    _ => "answered",
+                };
+                self.env.observer.timed(&Timing { work: Work::Api, site, asking, code, flow: None, took });
                 answer
             }
             None => NOT_FOUND.json(),
@@ -361,14 +366,20 @@ impl Node {
     pub fn spawn_watches(self: &Arc<Self>, outbound: &Outbound, pace: Pace) {
         // On a broker node too: the primary's own `go` links need to know the other sites, and the watch over those waits
         // until the broker is well.
-        let (satellite, to) = (Arc::clone(&self.satellite), outbound.clone());
-        supervise("health", move || watch_health(Arc::clone(&satellite), to.clone(), pace));
+        let (satellite, to, ending) = (Arc::clone(&self.satellite), outbound.clone(), self.ending.clone());
+        supervise("health", move || {
+            let (satellite, to, ending) = (Arc::clone(&satellite), to.clone(), ending.clone());
+            async move { ending.stops(watch_health(satellite, to, pace)).await }
+        });
         let clock = Arc::clone(&self.env.clock);
         let (node, satellite, to) = (Arc::clone(self), Arc::clone(&self.satellite), outbound.clone());
+        let ending = self.ending.clone();
         supervise("siblings", move || {
             let node = Arc::clone(&node);
             let configured = move || node.configured_origins();
-            watch_siblings(Arc::clone(&satellite), configured, to.clone(), Arc::clone(&clock), pace)
+            let watch = watch_siblings(Arc::clone(&satellite), configured, to.clone(), Arc::clone(&clock), pace);
+            let ending = ending.clone();
+            async move { ending.stops(watch).await }
         });
         let node = Arc::clone(self);
         supervise("key files", move || watch_key_files(Arc::clone(&node)));

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix_web::rt::signal::unix::{SignalKind, signal};
 use actix_web::rt::spawn;
@@ -27,6 +27,8 @@ pub struct Reloads {
     pub done: AtomicU64,
     /// And was refused.
     pub refused: AtomicU64,
+    /// Whether the last one was refused: a restart would be refused too.
+    pub is_last_refused: AtomicBool,
 }
 
 /// Reads the configuration again.
@@ -133,6 +135,7 @@ impl Reloading {
         let reloads = &self.node.reloads;
         let refused = |problem: &dyn std::fmt::Display| {
             reloads.refused.fetch_add(1, Ordering::Relaxed);
+            reloads.is_last_refused.store(true, Ordering::Relaxed);
             // A configuration's mistakes are one line each.
             for problem in problem.to_string().lines() {
                 tracing::error!(problem, "the configuration is not taken: everything stays as it was");
@@ -171,6 +174,7 @@ impl Reloading {
         self.node.satellite.sites_changed.notify_one();
         self.node.satellite.access.changed.notify_one();
         reloads.done.fetch_add(1, Ordering::Relaxed);
+        reloads.is_last_refused.store(false, Ordering::Relaxed);
         tracing::info!(sites = count, "the configuration was read again, and counts");
     }
 }

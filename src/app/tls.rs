@@ -9,7 +9,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use x509_cert::der::Decode as _;
 
+use crate::base::clock::UnixSeconds;
 use crate::config::TlsFiles;
 use crate::token::keyfile::read_secret_file;
 
@@ -17,7 +19,7 @@ use super::launch::LaunchFailure;
 
 /// The certificate in use. New connections get the one that was read last.
 #[derive(Debug)]
-pub(super) struct Certificate(ArcSwap<CertifiedKey>);
+pub struct Certificate(ArcSwap<CertifiedKey>);
 
 impl Certificate {
     /// Reads it.
@@ -28,6 +30,13 @@ impl Certificate {
     /// Reads it again. When that fails, the one in use stays.
     pub(super) fn renew(&self, files: &TlsFiles) -> Result<(), LaunchFailure> {
         certified_key(files).map(|key| self.0.store(Arc::new(key)))
+    }
+
+    /// When the first certificate of the chain expires: from then on, browsers refuse the site. `None` if none can be read.
+    pub(super) fn not_after(&self) -> Option<UnixSeconds> {
+        let certificates = self.0.load();
+        let ends = certificates.cert.iter().filter_map(|certificate| x509_cert::Certificate::from_der(certificate).ok());
+        ends.map(|read| UnixSeconds(read.tbs_certificate.validity.not_after.to_unix_duration().as_secs())).min()
     }
 }
 
@@ -108,5 +117,22 @@ mod tests {
         }
         std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o400)).unwrap();
         certificate.renew(&files).unwrap();
+    }
+
+    #[test]
+    fn the_end_of_a_chain_is_that_of_its_first_certificate_to_expire() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+        write(&files, "shop.example");
+        let certificate = Certificate::read(&files).unwrap();
+        // The far end that rcgen gives a certificate: the first of January 4096.
+        assert_eq!(certificate.not_after(), Some(UnixSeconds(67_090_118_400)));
+        let mut parameters = rcgen::CertificateParams::new(vec!["authority.example".to_owned()]).unwrap();
+        parameters.not_after = rcgen::date_time_ymd(2027, 1, 2);
+        let soon = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let chain = std::fs::read_to_string(&files.certificate).unwrap() + &soon.pem();
+        std::fs::write(&files.certificate, chain).unwrap();
+        certificate.renew(&files).unwrap();
+        assert_eq!(certificate.not_after(), Some(UnixSeconds(1_798_848_000)));
     }
 }

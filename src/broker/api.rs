@@ -134,14 +134,14 @@ impl Authorization {
     }
 }
 
-/// Answers.
-pub async fn api(broker: &Broker, asked: Asked, body: web::Bytes) -> HttpResponse {
+/// Answers `site`, which is what [`Broker::who_asks`] says.
+pub async fn api(broker: &Broker, site: Option<&Origin>, asked: Asked, body: web::Bytes) -> HttpResponse {
     let get = matches!(asked.method, Method::GET | Method::HEAD);
     if asked.path == path::API_DOCUMENT {
         let document = include_str!("../../docs/openapi.json").to_owned();
         return if get { public_json("application/json", JWKS_MAX_AGE, document) } else { only("GET, HEAD") };
     }
-    let Some(site) = broker.who_asks(&asked.authorization) else { return asked.authorization.refused() };
+    let Some(site) = site else { return asked.authorization.refused() };
     if asked.path == path::API_REVOCATIONS {
         return if get { revocations(broker, &asked.query).await } else { only("GET, HEAD") };
     }
@@ -164,11 +164,13 @@ impl Broker {
     /// Whether a request comes from a site that the broker knows.
     #[must_use]
     pub fn may_ask(&self, asked: &Asked) -> bool {
-        self.who_asks(&asked.authorization).is_some()
+        self.who_asks(asked).is_some()
     }
 
-    fn who_asks(&self, authorization: &Authorization) -> Option<&Origin> {
-        let Authorization::Bearer(key) = authorization else { return None };
+    /// The registered site whose API key a request has.
+    #[must_use]
+    pub fn who_asks(&self, asked: &Asked) -> Option<&Origin> {
+        let Authorization::Bearer(key) = &asked.authorization else { return None };
         self.api_keys.get(&ApiKey::digest(key))
     }
 }

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
+use crate::base::origin::Origin;
 use crate::domain::arrival::TOO_MANY;
 use crate::domain::consent::Choice;
 use crate::domain::decision::Reason;
@@ -65,20 +66,22 @@ enum Nothing {
 #[must_use]
 pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
     let begun = env.clock.uptime();
-    let Told { answer, code, flow } = answer(broker, env, request);
-    env.observer.saw(&Event { site: &broker.primary.site.origin, step: Step::Hop, code, flow });
+    let Told { answer, code, flow, asking } = answer(broker, env, request);
+    env.observer.saw(&Event { site: &broker.primary.site.origin, asking, step: Step::Hop, code, flow });
     match answer {
         Answer::Now(answer) => {
             let took = env.clock.uptime().saturating_sub(begun);
-            env.observer.timed(&Timing { work: Work::Hop, site: &broker.primary.site.origin, code, flow, took });
+            env.observer.timed(&Timing { work: Work::Hop, site: &broker.primary.site.origin, asking, code, flow, took });
             Answer::Now(answer)
         }
         Answer::Later(answer) => {
             let (clock, observer, primary) = (Arc::clone(&env.clock), Arc::clone(&env.observer), Arc::clone(&broker.primary));
+            let asking = asking.cloned();
             Answer::Later(Box::pin(async move {
                 let answer = answer.await;
                 let took = clock.uptime().saturating_sub(begun);
-                observer.timed(&Timing { work: Work::Hop, site: &primary.site.origin, code, flow, took });
+                let (site, asking) = (&primary.site.origin, asking.as_ref());
+                observer.timed(&Timing { work: Work::Hop, site, asking, code, flow, took });
                 answer
             }))
         }
@@ -86,25 +89,29 @@ pub fn hop(broker: &Broker, env: &Env, request: &HttpRequest) -> Answer {
 }
 
 /// An answer, and what to tell of it.
-struct Told {
+struct Told<'a> {
     answer: Answer,
     code: &'static str,
     flow: Option<Flow>,
+    /// The registered site that asked.
+    asking: Option<&'a Origin>,
 }
 
-fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Told {
-    let without = |code, answer: HttpResponse| Told { answer: answer.into(), code, flow: None };
+fn answer<'a>(broker: &'a Broker, env: &Env, request: &HttpRequest) -> Told<'a> {
     let query = request.query_string();
     let named = hop_request::site_named(query);
     let now = env.clock.now();
     let Some(site) = named.as_deref().and_then(|origin| broker.site(origin)) else {
         let (broker_origin, uptime) = (&broker.primary.site.origin, env.clock.uptime());
         let back = named.and_then(|named| broker.removed.way_back(&named, query, broker_origin, now, uptime));
-        return match back {
-            Some(page) => without("site_removed", redirect(Redirect::Onward, page, None)),
-            None => without(UNKNOWN_SITE.code, UNKNOWN_SITE.page()),
+        let (code, answer) = match back {
+            Some(page) => ("site_removed", redirect(Redirect::Onward, page, None)),
+            None => (UNKNOWN_SITE.code, UNKNOWN_SITE.page()),
         };
+        return Told { answer: answer.into(), code, flow: None, asking: None };
     };
+    let asking = Some(&site.origin);
+    let without = |code, answer: HttpResponse| Told { answer: answer.into(), code, flow: None, asking };
     let primary = &broker.primary.site;
     let path_and_query = request.uri().path_and_query().map_or("/", |both| both.as_str());
     let (cookies, is_revoked) = env.read_id(request.headers(), primary, now);
@@ -126,8 +133,8 @@ fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Told {
     let (query, is_settled) = query.strip_suffix(SETTLED).map_or((query, false), |query| (query, true));
     let client = || env.proxies.client_key(request.peer_addr().map(|address| address.ip()), request.headers());
     let keeps_cookies = facts.cookies.seen;
-    let asking = Asking { site, query, is_settled, keeps_cookies, client: &client, refused_by_browser, now };
-    match take(broker, env, &asking, facts.cookies.state) {
+    let question = Asking { site, query, is_settled, keeps_cookies, client: &client, refused_by_browser, now };
+    match take(broker, env, &question, facts.cookies.state) {
         Ok(Answered { asked, identity, token, cookie, code }) => {
             let flow = Some(asked.flow);
             let page = asked.page.unwrap_or_else(|| way_back(query, &site.origin));
@@ -149,7 +156,7 @@ fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Told {
                 Ended { visitor: identity.visitor, revoked: Arc::clone(&env.revoked), answer }
             });
             let answer = redirect(Redirect::Onward, page.with_token(&token), cookie);
-            Told { answer: written(noted, broker.hop_wait, answer, ended), code, flow }
+            Told { answer: written(noted, broker.hop_wait, answer, ended), code, flow, asking }
         }
         Err(Nothing::Unsettled) => {
             let again = Location::hop(&primary.origin, &format!("{query}{SETTLED}"));
@@ -157,7 +164,7 @@ fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Told {
                 sleep(SETTLING_TIME).await;
                 redirect(Redirect::Onward, again, None)
             };
-            Told { answer: Answer::Later(Box::pin(answer)), code: "hop_settling", flow: None }
+            Told { answer: Answer::Later(Box::pin(answer)), code: "hop_settling", flow: None, asking }
         }
         Err(nothing) => {
             let (code, is_repeated) = match nothing {

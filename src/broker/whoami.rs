@@ -45,6 +45,8 @@ pub fn whoami(broker: &Broker, env: &Env, request: &HttpRequest) -> HttpResponse
     let asking = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let named = hop_request::site_named(query);
     let Some(site) = asking.filter(|asking| named.as_deref() == Some(*asking)).and_then(|asking| broker.site(asking)) else {
+        let (site, code) = (&broker.primary.site.origin, WRONG_ORIGIN.code);
+        env.observer.saw(&Event { site, asking: None, step: Step::Whoami, code, flow: None });
         let mut refusal = WRONG_ORIGIN.json();
         refusal.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Origin"));
         return refusal;
@@ -67,6 +69,6 @@ pub fn whoami(broker: &Broker, env: &Env, request: &HttpRequest) -> HttpResponse
             (broker.answer(env, site, &asked, &identity, now).ok(), "whoami_known", Some(flow))
         }
     };
-    env.observer.saw(&Event { site: &primary.origin, step: Step::Whoami, code, flow });
+    env.observer.saw(&Event { site: &primary.origin, asking: Some(&site.origin), step: Step::Whoami, code, flow });
     cors_json(&site.origin, &Body { token: token.as_ref().map(crate::token::mint::Token::as_str) })
 }

@@ -41,19 +41,38 @@ impl Step {
             Self::Forward => "forward",
         }
     }
+
+    /// Whether the broker takes it, asked by a site.
+    #[must_use]
+    pub const fn is_of_the_broker(self) -> bool {
+        matches!(self, Self::Hop | Self::Whoami)
+    }
 }
+
+/// What stands in the place of the asking site where no registered site asked the broker (rule B11).
+pub const UNKNOWN_SITE: &str = "unknown";
 
 /// One thing that happened. It holds no visitor ID, no token and nothing that a client wrote (rules R8, A7).
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
     /// On which site; on the primary, where none can be named.
     pub site: &'a Origin,
+    /// The registered site that asked the broker (rule B11). `None` for any other client, and in the steps of a satellite.
+    pub asking: Option<&'a Origin>,
     /// Which step.
     pub step: Step,
     /// How it went, or why not: a stable code.
     pub code: &'static str,
     /// Which hop it belongs to, where that is known.
     pub flow: Option<Flow>,
+}
+
+impl<'a> Event<'a> {
+    /// The asking site as a word for logs and metrics. `None` in the steps of a satellite.
+    #[must_use]
+    pub fn asking_label(&self) -> Option<&'a str> {
+        self.step.is_of_the_broker().then(|| self.asking.map_or(UNKNOWN_SITE, Origin::as_str))
+    }
 }
 
 /// Work whose time is worth knowing.
@@ -92,6 +111,8 @@ pub struct Timing<'a> {
     pub work: Work,
     /// For which site; the primary's, where it is for all.
     pub site: &'a Origin,
+    /// The registered site that asked the broker, as in [`Event::asking`].
+    pub asking: Option<&'a Origin>,
     /// How it went: a stable code.
     pub code: &'static str,
     /// Which hop it belongs to, where that is known.
@@ -118,10 +139,13 @@ impl Observer for Log {
     fn saw(&self, event: &Event<'_>) {
         let (site, step, code) = (event.site.as_str(), event.step.as_str(), event.code);
         // One line's flow is the other's, whichever process wrote it; it leads to no visitor.
+        let asking = event.asking_label();
         let flow = event.flow.as_ref().map(Flow::fragment).map(tracing::field::display);
         match event.step {
             Step::Page | Step::Forward => tracing::debug!(site, step, code),
-            Step::Start | Step::Hop | Step::Whoami | Step::Arrival | Step::Link => tracing::info!(site, step, code, flow),
+            Step::Start | Step::Hop | Step::Whoami | Step::Arrival | Step::Link => {
+                tracing::info!(site, asking, step, code, flow);
+            }
         }
     }
 }

@@ -119,9 +119,9 @@ pub async fn exchange(
         Err(refusal) => Err(refusal),
     };
     let tell = |code, flow| {
-        env.observer.saw(&Event { site: &site.origin, step: Step::Arrival, code, flow });
+        env.observer.saw(&Event { site: &site.origin, asking: None, step: Step::Arrival, code, flow });
         let took = env.clock.uptime().saturating_sub(begun);
-        env.observer.timed(&Timing { work: Work::Exchange, site: &site.origin, code, flow, took });
+        env.observer.timed(&Timing { work: Work::Exchange, site: &site.origin, asking: None, code, flow, took });
     };
     match outcome {
         Ok(arrived) => {

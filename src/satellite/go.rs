@@ -30,7 +30,7 @@ const NOT_OURS: Refusal = Refusal {
 /// Answers a followed link.
 #[must_use]
 pub fn go(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpRequest) -> HttpResponse {
-    let tell = |code| env.observer.saw(&Event { site: &served.site.origin, step: Step::Link, code, flow: None });
+    let tell = |code| env.observer.saw(&Event { site: &served.site.origin, asking: None, step: Step::Link, code, flow: None });
     let siblings = satellite.siblings.load();
     let registered = |text: &str| {
         if text == served.site.origin.as_str() { Some(served.site.origin.clone()) } else { siblings.origin(text).cloned() }

@@ -68,10 +68,10 @@ impl Landing {
         outcome: Result<Arrived, Refusal>,
     ) -> Page {
         let (code, flow) = outcome.map_or_else(|refusal| (refusal.code(), None), |arrived| (arrived.code, arrived.flow));
-        env.observer.saw(&Event { site: &served.site.origin, step: Step::Arrival, code, flow });
+        env.observer.saw(&Event { site: &served.site.origin, asking: None, step: Step::Arrival, code, flow });
         let uptime = env.clock.uptime();
         let took = uptime.saturating_sub(self.begun);
-        env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, code, flow, took });
+        env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, asking: None, code, flow, took });
         satellite.departures.returned(self.client, &self.clean, uptime);
         if self.state.hop_begun.is_some() {
             satellite.bare_clients.remove(self.client, uptime);

@@ -155,7 +155,7 @@ impl Request<'_> {
     }
 
     fn tell(&self, step: Step, code: &'static str, flow: Option<Flow>) {
-        self.env.observer.saw(&Event { site: &self.served.site.origin, step, code, flow });
+        self.env.observer.saw(&Event { site: &self.served.site.origin, asking: None, step, code, flow });
     }
 
     pub(super) fn set_id(&self, state: &SiteState) -> Option<HeaderValue> {
@@ -312,7 +312,7 @@ impl Start {
         let query = request.sign(&satellite.primary, &site.origin, &site.hop_key);
         let state = SiteState { hop_begun: Some(now), ..state };
         let cookies = [env.cookies.set_hop(&secret), env.cookies.set_id(site, served.same_site, &state, now)];
-        env.observer.saw(&Event { site: &site.origin, step: Step::Start, code: "start", flow: Some(request.flow) });
+        env.observer.saw(&Event { site: &site.origin, asking: None, step: Step::Start, code: "start", flow: Some(request.flow) });
         Ok(Page::Answer(redirect(Redirect::Start, Location::hop(&satellite.primary, &query), cookies.into_iter().flatten())))
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn offer(satellite: &Satellite, env: &Env, served: &ServedSite, reque
 #[must_use]
 pub fn start(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpRequest) -> HttpResponse {
     let Some(page) = page_named(served, request) else {
-        env.observer.saw(&Event { site: &served.site.origin, step: Step::Page, code: NO_PAGE.code, flow: None });
+        env.observer.saw(&Event { site: &served.site.origin, asking: None, step: Step::Page, code: NO_PAGE.code, flow: None });
         return NO_PAGE.page();
     };
     let referrer = parameter(request.query_string(), "referrer=").and_then(|text| Referrer::parse(&text));

@@ -292,6 +292,12 @@ pub async fn watch_revocations(records: Arc<dyn Records>, revoked: Arc<RevokedId
 /// # Errors
 /// When the records cannot be had. What was read until then counts.
 pub async fn catch_up(records: &dyn Records, revoked: &RevokedIds, cursor: &mut Cursor) -> Result<(), Unavailable> {
+    let outcome = read_revocations(records, revoked, cursor).await;
+    revoked.set_current(outcome.is_ok());
+    outcome
+}
+
+async fn read_revocations(records: &dyn Records, revoked: &RevokedIds, cursor: &mut Cursor) -> Result<(), Unavailable> {
     loop {
         let found = records.revocations(*cursor).await?;
         found.revoked.iter().for_each(|visitor| revoked.insert(*visitor));

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use crate::base::id::VisitorId;
@@ -21,12 +21,14 @@ type Shard = RwLock<HashSet<u64, BuildHasherDefault<DigestHasher>>>;
 #[derive(Debug)]
 pub struct RevokedIds {
     count: AtomicU64,
+    is_current: AtomicBool,
     shards: Box<[Shard]>,
 }
 
 impl Default for RevokedIds {
     fn default() -> Self {
-        Self { count: AtomicU64::new(0), shards: (0..SHARDS).map(|_| Shard::default()).collect() }
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+        Self { count: AtomicU64::new(0), is_current: AtomicBool::new(false), shards }
     }
 }
 
@@ -47,6 +49,17 @@ impl RevokedIds {
         if shard.write().unwrap_or_else(PoisonError::into_inner).insert(key) {
             self.count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Notes whether the last look for new ones could read the list.
+    pub fn set_current(&self, is_current: bool) {
+        self.is_current.store(is_current, Ordering::Relaxed);
+    }
+
+    /// Whether it could. Before the first look, it has not.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.is_current.load(Ordering::Relaxed)
     }
 
     /// How many there are.

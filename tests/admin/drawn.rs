@@ -120,10 +120,10 @@ fn live(metrics: &Metrics, history: &History, clock: &ManualClock, sites: &[Orig
         let is_slow = (60..64).contains(&quarter);
         for _ in 0..busy {
             let site = &sites[usize::try_from(chance.below(sites.len() as u64)).unwrap()];
-            let tell = |site, step, code| metrics.saw(&Event { site, step, code, flow: None });
+            let tell = |site, step, code| metrics.saw(&Event { site, asking: Some(site), step, code, flow: None });
             let timed = |work, micros| {
                 let took = Duration::from_micros(micros);
-                metrics.timed(&Timing { work, site, code: "x", flow: None, took });
+                metrics.timed(&Timing { work, site, asking: None, code: "x", flow: None, took });
             };
             let hop = match chance.below(20) {
                 0 => "hop_stale",
@@ -163,7 +163,7 @@ async fn draw(count: usize, visitors: usize) -> String {
     Arc::get_mut(&mut launch.node).expect("nobody else has it").env.clock = Arc::<ManualClock>::clone(&clock);
     let node = launch.node;
     node.satellite.breaker.record(true);
-    let process = Arc::new(Process { node, lost_lines: Arc::new(|| 0), lost_spans: Arc::default() });
+    let process = Arc::new(Process { node, lost_lines: Arc::new(|| 0), lost_spans: Arc::default(), certificate: None });
 
     let mut chance = Chance(CountingRandom::default(), 7);
     let store = SqliteStore::memory();

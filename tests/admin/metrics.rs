@@ -97,6 +97,7 @@ fn a5_labels_are_sites_and_words_of_ours() {
             let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
             let is_good = match label.as_str() {
                 "site" => sites.contains(&value),
+                "asking" => sites.contains(&value) || value == "unknown",
                 "outcome" | "reason" | "work" | "state" => is_word(value),
                 "version" => value == env!("CARGO_PKG_VERSION"),
                 _ => false,

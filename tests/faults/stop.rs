@@ -42,6 +42,18 @@ fn a4_sigterm_under_load_drops_no_request() {
     }
 }
 
+/// The broker is in the process that ends, and says 503 `leaving` of itself.
+#[test]
+fn a4_a_broker_that_ends_does_not_warn_of_itself() {
+    let mut company = Company::start(Setup { probe_interval_ms: 100, ..Setup::default() });
+    let before = company.stderr().len();
+    company.processes[0].terminate();
+    wait_until("it has ended", || false, || company.processes[0].has_ended()).unwrap_or_else(|problem| panic!("{problem}"));
+    let said = company.stderr()[before..].to_owned();
+    assert!(said.contains("received SIGTERM"), "{said}");
+    assert!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
+}
+
 /// One connection, request after request, until an answer says that it is the last. Every request must have its answer.
 fn ask_until_told_to_close(port: u16, request: &str, served: &AtomicUsize) -> Result<(), String> {
     let mut stream = wire::connect(port).map_err(|error| error.to_string())?;

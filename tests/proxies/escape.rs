@@ -84,7 +84,7 @@ fn f4_a_satellite_that_hangs_costs_one_wait_and_no_page() {
 /// Something else, or something broken, where the satellite should be.
 #[test]
 fn f4_a_satellite_that_answers_nonsense_costs_no_page() {
-    let world = World::start_proxies(USUAL, "");
+    let world = World::start_proxies(USUAL);
     for answer in [
         "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",

@@ -1,7 +1,7 @@
 //! Throughline in front of sites in other languages: nginx and Caddy run for real, with the very files of `examples/`, and a
-//! Python or a Node application behind them. Traefik's and Envoy's requests are replayed as those send them.
+//! Python, Node or PHP application behind them. Traefik's and Envoy's requests are replayed as those send them.
 //!
-//! `./scripts/test` installs nginx and Caddy.
+//! `./scripts/test` installs nginx, Caddy, php-fpm and uWSGI.
 
 #[path = "../browsers/support/mod.rs"]
 #[expect(dead_code, reason = "shared with the scenarios in all engines, which use all of it")]
@@ -17,4 +17,5 @@ mod passing;
 mod real_browser;
 mod running;
 mod spoofing;
+mod ways;
 mod world;

@@ -1,10 +1,13 @@
-//! What reaches the application is what the satellite said, whatever a client sends (F1, F2).
+//! What reaches the application is what the satellite said, whatever a client sends (F1, F2, F5).
 
+use crate::running::App;
+use crate::support::address::port;
 use crate::support::browser::Browser;
-use crate::world::{OTHER, USUAL, World, ask, shown};
+use crate::support::wire;
+use crate::world::{Behind, OTHER, USUAL, World, ask, authority, shown};
 
 /// Names that some server, gateway or framework takes for ours.
-const SPELLINGS: [&str; 16] = [
+pub(crate) const SPELLINGS: [&str; 16] = [
     "X-Throughline-Visitor",
     "x-throughline-visitor",
     "X-THROUGHLINE-VISITOR",
@@ -27,7 +30,7 @@ fn forged() -> String {
     SPELLINGS.map(|name| format!("{name}: forged\r\n{name}: forged-twice\r\n")).concat()
 }
 
-/// Every spelling at once, each alone, and on every method: nothing of it is in what the application saw.
+/// Every spelling at once, each alone, on every method, and before `Host` too: nothing of it is in what the application saw.
 fn nothing_forged_arrives(site: &str, cookie: &str) {
     let mut sets: Vec<_> = SPELLINGS.map(|name| format!("{name}: forged\r\n")).into();
     sets.push(forged());
@@ -37,31 +40,56 @@ fn nothing_forged_arrives(site: &str, cookie: &str) {
             assert_eq!(answer.status, 200, "{method} {site}: {answer:?}");
             assert!(!answer.text().contains("forged"), "{method} {site} {lines}: {}", answer.text());
         }
+        let host = authority(site);
+        let request = format!("GET /seen HTTP/1.1\r\n{lines}Host: {host}\r\n{cookie}Connection: close\r\n\r\n");
+        let answer = wire::send(port(site), request.as_bytes()).expect("an answer");
+        assert_eq!(answer.status, 200, "{site}: {answer:?}");
+        assert!(!answer.text().contains("forged"), "{site} {lines} before Host: {}", answer.text());
+    }
+}
+
+/// The application behind each site is told the visitor, and nothing that a client says; nor without a satellite.
+fn the_application_is_told_the_visitor_and_no_client_lies(behind: Behind) {
+    let mut world = World::start(behind);
+    for site in world.sites() {
+        let mut browser = Browser::new();
+        let page = browser.navigate(&format!("{site}/p"));
+        let visitor = browser.visitor(site).expect("a visitor");
+        assert_eq!((shown(page.page(), "visitor"), shown(page.page(), "source")), (visitor.clone(), "broker".to_owned()));
+        let cookie = format!("Cookie: throughline={}\r\n", browser.cookie(site, "throughline").expect("a local cookie"));
+        nothing_forged_arrives(site, &cookie);
+        let seen = ask(site, "GET", "/seen", &format!("{}{cookie}", forged()), b"").text();
+        assert!(seen.contains(&visitor), "{seen}");
+        nothing_forged_arrives(site, "");
+        assert_eq!(shown(&ask(site, "GET", "/", &forged(), b""), "visitor"), "none");
+    }
+    world.kill_satellite();
+    for site in world.sites() {
+        nothing_forged_arrives(site, "");
+        assert_eq!(shown(&ask(site, "GET", "/", &forged(), b""), "visitor"), "none");
     }
 }
 
 #[test]
 fn f2_no_client_tells_the_application_who_it_is() {
     for behind in [USUAL, OTHER] {
-        let mut world = World::start(behind);
-        for site in world.sites() {
-            let mut browser = Browser::new();
-            let page = browser.navigate(&format!("{site}/p"));
-            let visitor = browser.visitor(site).expect("a visitor");
-            assert_eq!((shown(page.page(), "visitor"), shown(page.page(), "source")), (visitor.clone(), "broker".to_owned()));
-            let cookie = format!("Cookie: throughline={}\r\n", browser.cookie(site, "throughline").expect("a local cookie"));
-            nothing_forged_arrives(site, &cookie);
-            let seen = ask(site, "GET", "/seen", &format!("{}{cookie}", forged()), b"").text();
-            assert!(seen.contains(&visitor), "{seen}");
-            nothing_forged_arrives(site, "");
-            assert_eq!(shown(&ask(site, "GET", "/", &forged(), b""), "visitor"), "none");
-        }
-        world.kill_satellite();
-        for site in world.sites() {
-            nothing_forged_arrives(site, "");
-            assert_eq!(shown(&ask(site, "GET", "/", &forged(), b""), "visitor"), "none");
-        }
+        the_application_is_told_the_visitor_and_no_client_lies(behind);
     }
+}
+
+#[test]
+fn f5_f2_fastcgi_pass_and_php_fastcgi_tell_the_visitor_and_no_client_lies() {
+    the_application_is_told_the_visitor_and_no_client_lies((App::Php, App::Php));
+}
+
+#[test]
+fn f5_f2_uwsgi_pass_tells_the_visitor_and_no_client_lies() {
+    the_application_is_told_the_visitor_and_no_client_lies((App::Uwsgi, App::Node));
+}
+
+#[test]
+fn f5_f2_scgi_pass_tells_the_visitor_and_no_client_lies() {
+    the_application_is_told_the_visitor_and_no_client_lies((App::Scgi, App::Python));
 }
 
 #[test]

@@ -36,6 +36,19 @@ pub(crate) const USUAL: Behind = (App::Python, App::Node);
 /// The other way round.
 pub(crate) const OTHER: Behind = (App::Node, App::Python);
 
+/// What nginx has beside its example.
+#[derive(Debug, Clone, Copy)]
+struct Nginx<'a> {
+    own_lines: &'a str,
+    locations: &'a str,
+    servers: &'a str,
+    is_patient: bool,
+}
+
+impl Nginx<'_> {
+    const EXAMPLE: Self = Self { own_lines: "", locations: "", servers: "", is_patient: true };
+}
+
 impl World {
     /// Starts everything and waits until visitors can hop.
     pub(crate) fn start(behind: Behind) -> Self {
@@ -44,7 +57,16 @@ impl World {
 
     /// The same, where nginx has further lines for the shop's pages. `{}` in them is the company's folder.
     pub(crate) fn start_with(behind: Behind, nginx_lines: &str) -> Self {
-        let mut world = Self::start_proxies(behind, nginx_lines);
+        Self::start_nginx(behind, Nginx { own_lines: nginx_lines, ..Nginx::EXAMPLE })
+    }
+
+    /// The same, where nginx has further locations for the shop, and further servers.
+    pub(crate) fn start_with_locations(behind: Behind, locations: &str, servers: &str) -> Self {
+        Self::start_nginx(behind, Nginx { locations, servers, ..Nginx::EXAMPLE })
+    }
+
+    fn start_nginx(behind: Behind, nginx: Nginx<'_>) -> Self {
+        let mut world = Self::proxies(behind, nginx);
         world.start_broker();
         world.start_satellite();
         world
@@ -52,22 +74,22 @@ impl World {
 
     /// The same, with the proxies' own patience, for the test of that.
     pub(crate) fn start_impatient(behind: Behind) -> Self {
-        let mut world = Self::proxies(behind, "", false);
+        let mut world = Self::proxies(behind, Nginx { is_patient: false, ..Nginx::EXAMPLE });
         world.start_broker();
         world.start_satellite();
         world
     }
 
     /// Starts the proxies and the applications. Behind the proxies there is no satellite yet.
-    pub(crate) fn start_proxies(behind: Behind, nginx_lines: &str) -> Self {
-        Self::proxies(behind, nginx_lines, true)
+    pub(crate) fn start_proxies(behind: Behind) -> Self {
+        Self::proxies(behind, Nginx::EXAMPLE)
     }
 
-    fn proxies(behind: Behind, nginx_lines: &str, is_patient: bool) -> Self {
+    fn proxies(behind: Behind, nginx: Nginx<'_>) -> Self {
         // Another program may take a port in between; then try again with others.
         let mut attempt = 1;
         loop {
-            match Self::try_start(behind, nginx_lines, is_patient) {
+            match Self::try_start(behind, nginx) {
                 Ok(world) => return world,
                 Err(problem) => assert!(attempt < 3, "{problem}"),
             }
@@ -75,7 +97,7 @@ impl World {
         }
     }
 
-    fn try_start(behind: Behind, nginx_lines: &str, is_patient: bool) -> Result<Self, String> {
+    fn try_start(behind: Behind, configured: Nginx<'_>) -> Result<Self, String> {
         let setup = Setup { listen_lines: "trusted_proxies = [\"127.0.0.1\"]", ..Setup::default() };
         let folder = Folder::new(setup);
         let [broker_port, satellite_port, nginx_port, caddy_port] = std::array::from_fn(|_| free_port());
@@ -83,11 +105,14 @@ impl World {
         let places = Places {
             satellite: satellite_port,
             app: nginx_app,
+            kind: behind.0,
             host: "shop.localhost",
             port: nginx_port,
             spare: free_port(),
-            is_patient,
-            own_lines: &nginx_lines.replace("{}", &folder.path().display().to_string()),
+            is_patient: configured.is_patient,
+            locations: configured.locations,
+            servers: configured.servers,
+            own_lines: &configured.own_lines.replace("{}", &folder.path().display().to_string()),
         };
         fs::write(folder.path().join("passwords"), "operator:{PLAIN}open\n").map_err(|error| error.to_string())?;
         let origins = [
@@ -100,7 +125,7 @@ impl World {
         let apps = [behind.0.start(folder.path(), nginx_app)?, behind.1.start(folder.path(), caddy_app)?];
         let proxies = [
             nginx(folder.path(), places)?,
-            caddy(folder.path(), Places { app: caddy_app, host: "learn.localhost", port: caddy_port, ..places })?,
+            caddy(folder.path(), Places { app: caddy_app, kind: behind.1, host: "learn.localhost", port: caddy_port, ..places })?,
         ];
         let [brand, shop, learn] = origins;
         Ok(Self {

@@ -69,6 +69,13 @@ impl Fleet {
         self.folder.join(node).join("config/throughline.toml")
     }
 
+    /// Where a node's listener for operators is.
+    pub(crate) fn admin(&self, node: &str) -> String {
+        let text = fs::read_to_string(self.configuration(node)).expect("a configuration");
+        let admin = text.split("[admin]\n").nth(1).expect("[admin]");
+        admin.split('"').nth(1).expect("an address").to_owned()
+    }
+
     /// The process behind a name; none between its end and its next start.
     pub(crate) fn process(&self, name: &str) -> Option<u32> {
         fs::read_to_string(self.folder.join("run").join(name)).ok()?.trim().parse().ok()
