@@ -38,6 +38,7 @@ fn s15_the_start_of_a_hop() {
     assert!(location.contains("&consent=implied&return=") && location.contains("%2Fp%3Fx%3D1&sig="), "{location}");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(answer.header("referrer-policy"), None, "the first page must keep the outside referrer");
+    assert_eq!(answer.header("cross-origin-opener-policy"), Some("unsafe-none"), "a popup keeps its opener");
     let vary = answer.header("vary").unwrap();
     for name in ["Cookie", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-GPC", "Sec-Purpose", "Accept", "User-Agent"]
     {

@@ -159,7 +159,9 @@ fn a_demo_on_port_0_prints_where_it_really_is() {
 
 #[test]
 fn a_demo_in_two_processes_needs_its_ports_named() {
-    for (arguments, hint) in [(&["--port", "0", "--broker-port", "8500"][..], "same --port"), (&["--broker-port", "0"], "1..=65535")] {
+    for (arguments, hint) in
+        [(&["--port", "0", "--broker-port", "8500"][..], "same --port"), (&["--broker-port", "0"], "1..=65535")]
+    {
         let output = Command::new(env!("CARGO_BIN_EXE_throughline")).arg("demo").args(arguments).output().expect("it runs");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && stderr.contains(hint), "{arguments:?}: {stderr}");
