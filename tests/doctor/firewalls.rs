@@ -105,7 +105,7 @@ fn a_satellite_that_is_down_is_not_a_host_that_was_changed() {
 }
 
 #[test]
-fn f5_a_host_that_is_only_forwarded_needs_a_trusted_proxy() {
+fn a_host_that_is_only_forwarded_needs_a_trusted_proxy() {
     let report = Deployment::shared().with(Mistake::before(|request| {
         let host = request.header("host").unwrap_or_default().to_owned();
         request.remove("host");
@@ -165,7 +165,7 @@ fn x14_a_script_that_a_cache_keeps_is_named() {
 }
 
 #[test]
-fn p10_a_redirect_that_takes_the_opener_is_named() {
+fn a_redirect_that_takes_the_opener_is_named() {
     let set = |replaces: bool| {
         Mistake::after(move |request, answer| {
             if request.path() == "/_throughline/hop" {

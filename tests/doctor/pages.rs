@@ -51,7 +51,7 @@ fn x1_a_policy_that_blocks_the_sdk_is_named() {
 }
 
 #[test]
-fn s17_a_form_that_could_not_become_a_hop_is_told_of() {
+fn a_form_that_could_not_become_a_hop_is_told_of() {
     let report = Deployment::shared().with(with_policy("default-src 'self'; form-action 'self'"));
     let found = report.findings().find(|found| found["check"] == "form-action").expect("a finding").to_string();
     // Where navigations within the site start hops, this is a fault; elsewhere it is good to know.
@@ -60,7 +60,7 @@ fn s17_a_form_that_could_not_become_a_hop_is_told_of() {
 }
 
 #[test]
-fn s19_a_strict_cookie_of_the_application_is_told_of() {
+fn a_strict_cookie_of_the_application_is_told_of() {
     let report = Deployment::shared().with(with_header("Set-Cookie", "session=1; Path=/; Secure; HttpOnly; SameSite=Strict"));
     report.warns(&[("strict-cookies", "strict_cookies = true")]);
     assert!(report.text.contains("the application sets session"), "{}", report.text);

@@ -2,7 +2,7 @@
 
 use actix_web::http::header::HttpDate;
 
-use crate::base::clock::{Clock, UnixSeconds};
+use crate::base::clock::UnixSeconds;
 use crate::base::origin::Origin;
 use crate::cli::checkup::Checkup;
 use crate::token::claims::CLOCK_SKEW;
@@ -11,26 +11,23 @@ use super::names::CLOCK_SKEW as CLOCKS;
 use super::party::Answer;
 
 /// What clocks say, each beside this machine's at the same moment.
-pub(super) struct Clocks<'a> {
-    own: &'a dyn Clock,
+#[derive(Default)]
+pub(super) struct Clocks {
     /// Whose, and by how many seconds it is ahead.
     seen: Vec<(String, i64)>,
 }
 
-impl<'a> Clocks<'a> {
-    pub(super) fn new(own: &'a dyn Clock) -> Self {
-        Self { own, seen: Vec::new() }
-    }
-
-    pub(super) fn add(&mut self, whose: String, time: UnixSeconds) {
-        let (time, own) = (i64::try_from(time.0).unwrap_or(i64::MAX), i64::try_from(self.own.now().0).unwrap_or(i64::MAX));
+impl Clocks {
+    /// `at` is what this machine's clock said when the answer came: much may have happened since.
+    pub(super) fn add(&mut self, whose: String, time: UnixSeconds, at: UnixSeconds) {
+        let (time, own) = (i64::try_from(time.0).unwrap_or(i64::MAX), i64::try_from(at.0).unwrap_or(i64::MAX));
         self.seen.push((whose, time.saturating_sub(own)));
     }
 
-    pub(super) fn add_date(&mut self, origin: &Origin, answer: &Answer) {
+    pub(super) fn add_date(&mut self, origin: &Origin, answer: &Answer, at: UnixSeconds) {
         let date = answer.header("date").and_then(|date| date.parse::<HttpDate>().ok()).map(std::time::SystemTime::from);
         if let Some(since) = date.and_then(|date| date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()) {
-            self.add(origin.to_string(), UnixSeconds(since.as_secs()));
+            self.add(origin.to_string(), UnixSeconds(since.as_secs()), at);
         }
     }
 

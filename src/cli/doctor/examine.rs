@@ -6,8 +6,8 @@ use crate::base::random::Random;
 use crate::cli::checkup::{Checkup, Outcome};
 
 use super::names::{
-    ALL, CDN_CACHE, CONSENT, DNS, ENDPOINTS, FETCH_METADATA, HEALTH, HOST_KEPT, JWKS, METADATA, NO_STORE, OPENER_KEPT, PAGE,
-    REFERRER_KEPT, SET_COOKIE, TLS,
+    ALL, BROKER_HOP, CDN_CACHE, CONSENT, DNS, ENDPOINTS, FETCH_METADATA, HEALTH, HOST_KEPT, JWKS, METADATA, NO_STORE,
+    OPENER_KEPT, PAGE, REFERRER_KEPT, SET_COOKIE, TLS,
 };
 use super::party::Party;
 use super::reach::Means;
@@ -153,7 +153,6 @@ async fn hop(
 ) -> Result<(), Unable> {
     let origin = &setting.site.origin;
     let cookies_came = start::look_at_start(setting, &begun, checkup);
-    start::urls(setting, checkup).await?;
     let back = finish::to_broker(setting, broker, &mut begun, keys, checkup).await;
     let mut known = match back.filter(|_| cookies_came) {
         Some(back) => finish::arrive(setting, begun.visitor.clone(), &back, checkup).await,
@@ -173,7 +172,11 @@ async fn hop(
         Some(visitor) => finish::known(setting, visitor, checkup).await?,
         None => None,
     };
-    page::no_loop(setting, broker, checkup).await?;
+    start::urls(setting, checkup).await?;
+    // Where the broker does not send visitors back, no chain ends at the page.
+    if !checkup.has_failed(BROKER_HOP) {
+        page::no_loop(setting, broker, checkup).await?;
+    }
     // Pages have been served meanwhile, which a cache may have kept.
     if !start::not_cached(setting, &begun, checkup).await? {
         return Ok(());

@@ -34,16 +34,18 @@ pub(super) async fn to_broker(
     checkup: &mut Checkup,
 ) -> Option<Back> {
     let (site, origin) = (&setting.site.origin, &broker.origin);
-    let mut clocks = Clocks::new(setting.clock);
-    clocks.add_date(site, &begun.answer);
+    let mut clocks = Clocks::default();
+    clocks.add_date(site, &begun.answer, begun.at);
     if let Some(issued_at) = begun.hop.issued_at {
-        clocks.add(format!("{site} (hop request)"), issued_at);
+        clocks.add(format!("{site} (hop request)"), issued_at, begun.at);
     }
     let way = begun.visitor.navigate(broker, &begun.hop.path_and_query, &[]).await;
     let answer = answered(checkup, BROKER_HOP, origin, way)?;
-    clocks.add_date(origin, &answer);
+    clocks.add_date(origin, &answer, setting.clock.now());
     clocks.tell(site, checkup);
-    look_at_redirect(origin, &answer, checkup);
+    if answer.target().is_some() {
+        look_at_redirect(origin, &answer, checkup);
+    }
     let path = answer.target().and_then(|target| target.strip_prefix(site.as_str())).filter(|rest| rest.starts_with('/'));
     let (302, Some(path)) = (answer.status, path) else {
         let seen = format!("the broker answers {} and does not send the visitor back", answer.summary());

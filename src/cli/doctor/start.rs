@@ -55,6 +55,8 @@ pub(super) struct Begun {
     pub(super) visitor: Visitor,
     pub(super) answer: Answer,
     pub(super) hop: HopUrl,
+    /// What this machine's clock said then.
+    pub(super) at: UnixSeconds,
 }
 
 /// What came of a first visit.
@@ -78,7 +80,8 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
             setting.needs_consent = has_agreed;
             let after = if has_agreed { ", once the visitor has agreed" } else { "" };
             checkup.ok(HOP_STARTS, &origin, format!("to {}{after}", hop.broker));
-            return Ok(Started::Hop(Box::new(Begun { visitor, answer, hop })));
+            let at = setting.clock.now();
+            return Ok(Started::Hop(Box::new(Begun { visitor, answer, hop, at })));
         }
         if answer.status != 200 {
             let advice = "See which part of the deployment answers so, and let it pass pages on to the satellite.";

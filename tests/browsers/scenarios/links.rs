@@ -94,7 +94,7 @@ async fn l2_t7_a_link_counts_once(engine: Engine) {
 }
 in_engines!(l2_t7_a_link_counts_once: chromium, firefox, webkit);
 
-async fn p10_a_popup_keeps_its_opener_over_a_first_hop(engine: Engine) {
+async fn a_popup_keeps_its_opener_over_a_first_hop(engine: Engine) {
     let demo = Demo::start(&[]).await;
     visit(engine, Options::default(), &demo, async |browser| {
         browser.open(&demo.hosts.news("/")).await;
@@ -105,4 +105,4 @@ async fn p10_a_popup_keeps_its_opener_over_a_first_hop(engine: Engine) {
     })
     .await;
 }
-in_engines!(p10_a_popup_keeps_its_opener_over_a_first_hop: chromium, firefox, webkit);
+in_engines!(a_popup_keeps_its_opener_over_a_first_hop: chromium, firefox, webkit);

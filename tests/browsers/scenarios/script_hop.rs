@@ -288,7 +288,7 @@ async fn c1_a_foreign_page_gets_nothing_of_the_satellite(engine: Engine) {
 }
 in_engines!(c1_a_foreign_page_gets_nothing_of_the_satellite: chromium, firefox, webkit);
 
-async fn p11_a_marked_page_is_loaded_once_and_takes_a_known_visitor(engine: Engine) {
+async fn a_marked_page_is_loaded_once_and_takes_a_known_visitor(engine: Engine) {
     let shop = StaticShop::start("implied").await;
     visit(engine, Options::default(), &shop, async |browser| {
         let places = shop.places;
@@ -305,4 +305,4 @@ async fn p11_a_marked_page_is_loaded_once_and_takes_a_known_visitor(engine: Engi
     })
     .await;
 }
-in_engines!(p11_a_marked_page_is_loaded_once_and_takes_a_known_visitor: chromium, firefox, webkit);
+in_engines!(a_marked_page_is_loaded_once_and_takes_a_known_visitor: chromium, firefox, webkit);
