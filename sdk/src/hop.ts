@@ -18,7 +18,8 @@ const HOP_TIME_MAX = 120_000
 const LENGTH_MAX = 2560
 
 try {
-  const origin = new URL((document.currentScript as HTMLScriptElement).src).origin
+  const script = document.currentScript as HTMLScriptElement
+  const { origin } = new URL(script.src)
   const hop: Hop = ((window as { throughlineHop?: Hop }).throughlineHop = { origin })
 
   const ask = async (endpoint: string, body?: object): Promise<Me | undefined> => {
@@ -52,7 +53,8 @@ try {
       return ask('me')
     }
     const page = encodeURIComponent(location.href.slice(0, location.href.length - fragment.length))
-    const me = await ask(page.length > LENGTH_MAX ? 'me' : `me?page=${page}`)
+    // A page that must not be loaded twice, such as one that a one-time link opens, is marked.
+    const me = await ask(page.length > LENGTH_MAX || script.hasAttribute('data-no-hop') ? 'me' : `me?page=${page}`)
     try {
       if (me?.start && sessionStorage[KEY] === undefined) {
         sessionStorage[KEY] = `${Date.now()}=${referrer}`

@@ -122,6 +122,12 @@ impl Checkup {
         self.findings.iter().any(|finding| finding.check == check && finding.outcome == Outcome::Failed)
     }
 
+    /// Whether `check` has found anything so far.
+    #[must_use]
+    pub fn has_found(&self, check: &str) -> bool {
+        self.findings.iter().any(|finding| finding.check == check)
+    }
+
     /// The first check that came out so.
     #[must_use]
     pub fn first(&self, outcome: Outcome) -> Option<&'static str> {

@@ -8,7 +8,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,13 +33,13 @@ use crate::token::keyset::{KeySet, TimedKey};
 use super::Failure;
 use super::logging::Logging;
 use collector::{COLLECT, Collector, RECEIVED, collect, received};
-use pages::{Cast, Stage};
+use pages::{Cast, Host, Stage};
 use trail::Trail;
 
 /// What `demo` is told.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct DemoArgs {
-    /// The port of all its hosts
+    /// The port of all its hosts; 0 picks a free one
     #[arg(long, default_value_t = 8400)]
     port: u16,
     /// The sites' consent policy
@@ -49,7 +49,7 @@ pub struct DemoArgs {
     #[arg(long)]
     whoami: bool,
     /// Give the broker a port of its own, and leave it out of this process: then it can be stopped, to see what happens
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     broker_port: Option<u16>,
     /// Which part to serve when the broker has a port of its own
     #[arg(long, value_enum, default_value_t = Part::Sites, requires = "broker_port")]
@@ -68,12 +68,16 @@ enum Part {
 /// The picture of the hop is on the pages; in the terminal only what goes wrong is of interest.
 const LOG: Log = Log { level: tracing::Level::WARN, format: LogFormat::Human };
 
+/// How many ports are tried until one is free in IPv4 and IPv6.
+const FREE_PORT_ATTEMPTS_MAX: usize = 10;
+
 /// Serves the demo until a signal ends it.
 ///
 /// # Errors
 /// When it cannot start.
 pub fn run(args: &DemoArgs, clock: &dyn Clock, out: &mut dyn Write) -> Result<(), Failure> {
     let _until_the_end = Logging::to_stderr(LOG);
+    let args = &DemoArgs { port: port(args)?, ..args.clone() };
     let cast = Cast::new(args.port, args.broker_port.unwrap_or(args.port)).map_err(Failure::fault)?;
     let config = config(args, &cast, clock.now())?;
     let trail = Arc::new(Trail::new());
@@ -95,14 +99,28 @@ pub fn run(args: &DemoArgs, clock: &dyn Clock, out: &mut dyn Write) -> Result<()
     actix_web::rt::System::new().block_on(serving).map_err(Failure::mistake)
 }
 
+/// The port to listen on. The sites' origins contain it, so it must be known before anything is configured.
+fn port(args: &DemoArgs) -> Result<u16, Failure> {
+    if args.port != 0 {
+        return Ok(args.port);
+    }
+    if args.broker_port.is_some() {
+        return Err(Failure::mistake("with --broker-port both processes must be told the same --port; give it a number"));
+    }
+    for _ in 0..FREE_PORT_ATTEMPTS_MAX {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let free = free.map_err(|error| Failure::fault(format_args!("no free port ({error}); give --port a number")))?;
+        // The server listens there a moment later, in both families.
+        if loopback(free.port()).iter().all(|address| TcpListener::bind(address).is_ok()) {
+            return Ok(free.port());
+        }
+    }
+    Err(Failure::fault("no port is free in IPv4 and IPv6; give --port a number"))
+}
+
 fn announce(args: &DemoArgs, cast: &Cast, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "Throughline demo, consent {}. Open in a browser:", args.consent.as_str())?;
-    for (origin, what) in [
-        (&cast.news, "an outside site that links to the company's: begin here"),
-        (&cast.shop, "a secondary"),
-        (&cast.learn, "another secondary"),
-        (&cast.brand, "the primary, with the broker"),
-    ] {
+    for Host { origin, what } in cast.hosts() {
         writeln!(out, "  {:<30} {what}", format!("{origin}/"))?;
     }
     writeln!(out, "Stop it with Ctrl-C.")?;
@@ -156,7 +174,7 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
 fn loopback(port: u16) -> Vec<SocketAddr> {
     let six = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
     let families = [IpAddr::V4(Ipv4Addr::LOCALHOST), six.ip()];
-    let has_six = std::net::TcpListener::bind(six).is_ok();
+    let has_six = TcpListener::bind(six).is_ok();
     families.into_iter().filter(|address| address.is_ipv4() || has_six).map(|address| SocketAddr::new(address, port)).collect()
 }
 

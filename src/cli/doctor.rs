@@ -6,19 +6,27 @@
 //! 4. What it sees is written by others: it is bounded and escaped, and no token, cookie value or ID is shown.
 
 mod basics;
+mod blocked;
 mod broker;
+mod clocks;
 mod cookies;
+mod csp;
+mod endpoints;
 mod examine;
 mod finish;
 mod jar;
+mod markup;
 mod names;
 mod page;
 mod party;
+mod policies;
 mod primary;
 mod reach;
+mod refusals;
 mod setting;
 mod start;
 mod visitor;
+mod walk;
 
 use std::io::Write;
 use std::path::PathBuf;

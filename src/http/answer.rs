@@ -27,6 +27,8 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const UNSAFE_NONE: HeaderValue = HeaderValue::from_static("unsafe-none");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// How long a redirect of ours may be kept, and by what a cache must tell requests apart if it keeps it all the same.
@@ -58,6 +60,9 @@ pub fn redirect(kind: Redirect, location: Location, cookies: impl IntoIterator<I
     };
     let mut answer = unstored(status);
     answer.insert_header((header::LOCATION, location));
+    // Browsers heed this header on redirects too. Ours neutralises one that a proxy adds beside it, which would take
+    // window.opener from a popup on its first visit.
+    answer.insert_header((CROSS_ORIGIN_OPENER_POLICY, UNSAFE_NONE));
     if kind == Redirect::Start {
         answer.insert_header((header::VARY, VARY_START));
     }

@@ -25,16 +25,23 @@ pub struct Script {
 }
 
 /// The browser SDK.
-pub static SDK: Script =
-    Script { path: path::SDK, text: include_str!("../../sdk/dist/sdk.js"), version: LazyLock::new(|| version(SDK.text)) };
+pub static SDK: Script = Script {
+    path: path::SDK,
+    text: include_str!("../../sdk/dist/sdk.js"),
+    version: LazyLock::new(|| version(SDK.text.as_bytes())),
+};
 
 /// What does the hop by script.
-pub static HOP: Script =
-    Script { path: path::HOP_SCRIPT, text: include_str!("../../sdk/dist/hop.js"), version: LazyLock::new(|| version(HOP.text)) };
+pub static HOP: Script = Script {
+    path: path::HOP_SCRIPT,
+    text: include_str!("../../sdk/dist/hop.js"),
+    version: LazyLock::new(|| version(HOP.text.as_bytes())),
+};
 
 /// 96 bits of the script's SHA-256: enough to tell versions apart. Nothing depends on it being hard to forge.
-fn version(text: &str) -> String {
-    base64url(&digest(&SHA256, text.as_bytes()).as_ref()[..12])
+#[must_use]
+pub fn version(script: &[u8]) -> String {
+    base64url(&digest(&SHA256, script).as_ref()[..12])
 }
 
 impl Script {

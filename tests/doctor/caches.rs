@@ -40,7 +40,7 @@ fn s15_the_redirect_is_kept() {
 fn the_page_is_kept_for_everybody() {
     let report = Deployment::shared().with(cache(|_, answer| answer.status == 200));
     report.fails(&[("cdn-cache", "Let no cache keep")]);
-    assert!(report.text.contains("a cache keeps the page, and nobody whom it serves gets an ID"), "{}", report.text);
+    assert!(report.text.contains("a cache keeps the page, and visitors that get it from there get no ID"), "{}", report.text);
 }
 
 #[test]

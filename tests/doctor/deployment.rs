@@ -157,6 +157,12 @@ impl Deployment {
         wait_until("the company is ready", has_ended, is_ready).unwrap_or_else(|problem| panic!("{problem}: {}", self.stderr()));
     }
 
+    /// What `me` of a host says to a browser with this cookie.
+    pub(crate) fn me(&self, host: &str, cookie: &str) -> serde_json::Value {
+        let request = format!("GET /_throughline/me HTTP/1.1\r\nHost: {host}:{}\r\nCookie: {cookie}\r\n\r\n", self.port);
+        wire::send(self.upstream, request.as_bytes()).expect("an answer").json()
+    }
+
     fn stderr(&self) -> String {
         self.processes.iter().map(Process::stderr).collect()
     }

@@ -1,6 +1,7 @@
 //! Deployments in which all is well pass.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::deployment::{Deployment, HOSTS};
 use crate::proxy::Mistake;
@@ -17,6 +18,30 @@ fn r8_a_company_over_https_passes() {
     // The pages do not show the ID, so nobody can see what the application is told.
     assert_eq!(report.named("skipped").into_iter().collect::<Vec<_>>(), ["spoofed-headers"], "{}", report.text);
     report.keeps_secrets();
+}
+
+#[test]
+fn c2_the_doctor_leaves_no_visitor_behind() {
+    let company = Deployment::shared();
+    let given: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&given);
+    let watching = Mistake::after(move |request, answer| {
+        let is_primary = request.header("host").is_some_and(|host| host.starts_with("www."));
+        let cookies = answer.headers.iter().filter(|(name, _)| is_primary && name.eq_ignore_ascii_case("set-cookie"));
+        let pairs = cookies.filter_map(|(_, value)| value.split(';').next()).map(str::to_owned);
+        seen.lock().unwrap_or_else(PoisonError::into_inner).extend(pairs);
+    });
+    let proxy = company.proxy(Arc::clone(&company.tls), watching);
+    for site in [HOSTS[1], HOSTS[0]] {
+        let url = format!("https://{site}:{}/p.html", company.port);
+        let report = company.examine(&url, [proxy.ip(), proxy.ip()], true);
+        assert!(report.named("ok").contains("revocation"), "{}", report.text);
+    }
+    let given = given.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(given.len() >= 6, "two runs for each site gave too few cookies to prove anything: {}", given.len());
+    for cookie in given.iter() {
+        assert_eq!(company.me(HOSTS[0], cookie)["visitor"], serde_json::Value::Null, "an ID was left behind");
+    }
 }
 
 #[test]

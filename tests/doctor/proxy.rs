@@ -30,6 +30,12 @@ impl Request {
         self.headers.retain(|(found, _)| !found.eq_ignore_ascii_case(name));
     }
 
+    /// Sends it on without a body.
+    pub(crate) fn drop_body(&mut self) {
+        self.remove("content-length");
+        self.body.clear();
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }

@@ -50,6 +50,9 @@ fn b7_nothing_is_kept_indexed_or_foreign() {
             assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}: {answer:?}");
             assert_eq!(answer.header("x-robots-tag"), Some("noindex"), "{what}");
             assert!(answer.status < 500, "{what}");
+            if answer.header("location").is_some() {
+                assert_eq!(answer.header("cross-origin-opener-policy"), Some("unsafe-none"), "{what}");
+            }
             let kind = answer.header("content-type").unwrap_or_default();
             let text = answer.text();
             assert!(kind.is_empty() == text.is_empty(), "{what}: {kind} {text}");

@@ -38,6 +38,7 @@ fn s15_the_start_of_a_hop() {
     assert!(location.contains("&consent=implied&return=") && location.contains("%2Fp%3Fx%3D1&sig="), "{location}");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(answer.header("referrer-policy"), None, "the first page must keep the outside referrer");
+    assert_eq!(answer.header("cross-origin-opener-policy"), Some("unsafe-none"), "a popup keeps its opener");
     let vary = answer.header("vary").unwrap();
     for name in ["Cookie", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-GPC", "Sec-Purpose", "Accept", "User-Agent"]
     {
@@ -119,7 +120,9 @@ fn s4_a_prefetch_starts_nothing_and_uses_nothing_up() {
 fn s5_crawlers_get_the_page() {
     let company = Company::echoing(Setup::default());
     let list = include_str!("../data/user_agents.txt");
-    for crawler in list.lines().filter_map(|line| line.strip_prefix("crawler ")) {
+    let crawlers: Vec<_> = list.lines().filter_map(|line| line.strip_prefix("crawler ")?.split_once(' ')).collect();
+    assert!(crawlers.len() >= 60);
+    for (_, crawler) in crawlers {
         assert_no_hop_with(&company, "User-Agent", Some(crawler));
     }
     assert_no_hop_with(&company, "User-Agent", None);

@@ -1,5 +1,8 @@
 //! The demo's pages and its collector, as somebody who means harm would use them.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use crate::support::process::{Process, free_port, wait_until};
 use crate::support::wire::{Answer, connect, send};
 
@@ -24,6 +27,11 @@ impl Demo {
         let length = body.len();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}.localhost:{}\r\nContent-Length: {length}\r\n", self.port);
         send(self.port, format!("{head}{headers}\r\n{body}").as_bytes()).expect("an answer")
+    }
+
+    /// Asks for a page by the whole `Host`.
+    fn at(&self, host: &str, path: &str) -> Answer {
+        send(self.port, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).expect("an answer")
     }
 
     fn send(&self, path: &str, headers: &str, body: &str) -> u16 {
@@ -109,5 +117,53 @@ fn the_demos_libraries_come_with_their_licences() {
     }
     for nothing in ["/demo/libraries/nobody.js", "/demo/libraries/", "/demo/", "/demo/libraries/../page.js"] {
         assert_eq!(demo.ask("GET", "shop", nothing, "", "").status, 404, "{nothing}");
+    }
+}
+
+#[test]
+fn this_machines_own_names_lead_on_to_the_demos_hosts() {
+    let demo = Demo::start();
+    let port = demo.port;
+    for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}"), "localhost".into()] {
+        let answer = demo.at(&host, "/");
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")), "{host}");
+        for name in ["news", "shop", "learn", "brand"] {
+            assert!(answer.text().contains(&format!("href=\"http://{name}.localhost:{port}/\"")), "{host}: {}", answer.text());
+        }
+    }
+    for (host, path) in [("localhost", "/products"), ("localhost.evil", "/"), ("evil.localhost", "/")] {
+        let answer = demo.at(&format!("{host}:{port}"), path);
+        assert_eq!(answer.status, 421, "{host}{path}");
+        assert!(answer.text().contains(&format!("Begin at http://news.localhost:{port}/")), "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_demo_on_port_0_prints_where_it_really_is() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_throughline"));
+    let mut child = command.args(["demo", "--port", "0"]).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let printed: Vec<_> = lines.take_while(|line| !line.starts_with("Stop it")).collect();
+    let news = printed.iter().find_map(|line| line.trim().strip_prefix("http://news.localhost:")?.split('/').next());
+    let port = news.and_then(|port| port.parse::<u16>().ok()).filter(|port| *port != 0);
+    let answers = port.and_then(|port| {
+        let request = format!("GET / HTTP/1.1\r\nHost: shop.localhost:{port}\r\n\r\n");
+        send(port, request.as_bytes()).ok()
+    });
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(port.is_some(), "{printed:?}");
+    assert_eq!(printed.iter().filter(|line| line.contains(&format!(".localhost:{}/", port.unwrap_or(0)))).count(), 4);
+    assert_eq!(answers.map(|answer| answer.status), Some(200));
+}
+
+#[test]
+fn a_demo_in_two_processes_needs_its_ports_named() {
+    for (arguments, hint) in
+        [(&["--port", "0", "--broker-port", "8500"][..], "same --port"), (&["--broker-port", "0"], "1..=65535")]
+    {
+        let output = Command::new(env!("CARGO_BIN_EXE_throughline")).arg("demo").args(arguments).output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(hint), "{arguments:?}: {stderr}");
     }
 }

@@ -36,6 +36,17 @@ impl Cast {
         })
     }
 
+    /// The hosts to open, and what each is.
+    pub(super) fn hosts(&self) -> [Host<'_>; 4] {
+        let host = |origin, what| Host { origin, what };
+        [
+            host(&self.news, "an outside site that links to the company's: begin here"),
+            host(&self.shop, "a secondary"),
+            host(&self.learn, "another secondary"),
+            host(&self.brand, "the primary, with the broker"),
+        ]
+    }
+
     /// The page of `name` that links lead to, from `from`; as a control, if that page is one.
     fn target(&self, name: &str, from: &str, run: Run) -> String {
         let control = match run {
@@ -49,6 +60,22 @@ impl Cast {
         }
     }
 }
+
+/// A host of the demo.
+pub(super) struct Host<'a> {
+    pub(super) origin: &'a Origin,
+    pub(super) what: &'static str,
+}
+
+/// What `localhost` itself shows.
+#[derive(Template)]
+#[template(path = "demo/hosts.html")]
+struct FrontDoor<'a> {
+    hosts: [Host<'a>; 4],
+}
+
+/// The names of this machine itself, which people try first.
+const THIS_MACHINE: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// What the pages are made of.
 pub(super) struct Stage {
@@ -141,7 +168,7 @@ pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Dat
     if host == stage.cast.news.authority() {
         return html(&News { links: links(&stage.cast, "news", Run::With) }, None);
     }
-    let Some(served) = stage.node.site(request.head()) else { return HttpResponse::MisdirectedRequest().finish() };
+    let Some(served) = stage.node.site(request.head()) else { return no_site(&request, host, &stage.cast) };
     if served.site.skip.matches(request.path()) {
         return HttpResponse::NotFound().body("There is no such page in the demo.");
     }
@@ -182,6 +209,15 @@ pub(super) async fn page(request: HttpRequest, visitor: Visitor, stage: web::Dat
         received: RECEIVED,
     };
     html(&page, Some(scripts::policy(&stage.cast.brand)))
+}
+
+/// A host that is none of the sites. `localhost` leads on to them.
+fn no_site(request: &HttpRequest, host: &str, cast: &Cast) -> HttpResponse {
+    let name = host.strip_suffix(&format!(":{}", cast.news.port())).unwrap_or(host);
+    if request.path() == "/" && THIS_MACHINE.contains(&name) {
+        return html(&FrontDoor { hosts: cast.hosts() }, None);
+    }
+    HttpResponse::MisdirectedRequest().body(format!("This host is not part of the demo. Begin at {}/", cast.news))
 }
 
 fn html(page: &impl Template, policy: Option<String>) -> HttpResponse {

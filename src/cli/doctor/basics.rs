@@ -2,31 +2,21 @@
 //! that should not be.
 
 use actix_web::http::Method;
-use url::{Position, Url};
 
 use crate::base::origin::Origin;
 use crate::cli::checkup::Checkup;
-use crate::domain::contract::{PREFIX, path};
+use crate::domain::contract::path;
 use crate::domain::documents::Health;
-use crate::token::jwks::read_jwks;
-use crate::token::key::PublicKey;
-use crate::token::keyset::JWKS_MAX_AGE;
 
-use super::names::{
-    AUTH_CLOSED, ERROR_PAGES, FETCH_METADATA, GO_CLOSED, HEALTH, HOST_KEPT, HTTPS_ONLY, JWKS, ME_PRIVATE, PAGE, SDK,
-};
+use super::blocked::blocked;
+use super::names::{ENDPOINTS, FETCH_METADATA, HEALTH, HOST_KEPT, HTTPS_ONLY, PAGE};
 use super::party::{Answer, Party, shown, without_query};
 use super::setting::{Setting, Unable};
+use super::start::HopUrl;
 use super::visitor::{USER_AGENT, Visitor};
-
-/// Nobody's site (RFC 2606).
-const OUTSIDER: &str = "https://throughline-doctor.invalid";
 
 /// A page that leads round in circles is given up on.
 pub(super) const REDIRECTS_MAX: usize = 10;
-
-const PASS_HOST: &str = "Pass everything below /_throughline/ on to the satellite, with the host as it came \
-    (nginx: proxy_set_header Host $http_host;), and see that the site is in the satellite's configuration.";
 
 /// The answer; without one, the check has failed.
 pub(super) fn answered<E: Into<Unable>>(
@@ -63,12 +53,8 @@ pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> Option<bool>
     let origin = &party.origin;
     let answer = answered(checkup, HEALTH, origin, plain(party, path::HEALTH, &[]).await)?;
     let Ok(health) = serde_json::from_slice::<Health>(&answer.body) else {
-        checkup.fail(
-            HEALTH,
-            origin,
-            format!("{} answers {}, and it is not Throughline's", path::HEALTH, answer.summary()),
-            PASS_HOST,
-        );
+        let (seen, advice) = blocked(path::HEALTH, &answer);
+        checkup.fail(HEALTH, origin, seen, advice);
         return Some(false);
     };
     if answer.status != 200 || health.status != Health::OK {
@@ -103,42 +89,55 @@ pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> Option<bool>
     Some(true)
 }
 
-/// `me` is for the site's own pages, and the site is known by `Host`: so it tells which site the node believes to be.
+/// `me` is for the site's own pages, and the site is known by `Host`: so it shows which site the node takes this for.
 pub(super) async fn host_kept(setting: &Setting<'_>, checkup: &mut Checkup) {
     let origin = &setting.site.origin;
     let headers = [("Origin", origin.as_str())];
     let Some(answer) = answered(checkup, HOST_KEPT, origin, plain(&setting.site, path::ME, &headers).await) else { return };
-    if answer.status == 200 {
-        checkup.ok(HOST_KEPT, origin, "the satellite knows itself by this name");
-    } else {
-        let advice = "The proxy in front must pass the Host on as it came (nginx: proxy_set_header Host $http_host;).";
-        checkup.fail(HOST_KEPT, origin, "the satellite takes itself for another site", advice);
+    match (answer.status, answer.refusal().as_deref()) {
+        (200, _) if answer.json().get("consent").is_some() => {
+            checkup.ok(HOST_KEPT, origin, "the satellite knows itself by this name");
+        }
+        (_, Some("not_same_origin")) => {
+            let advice = "The proxy in front must pass the Host on as it came (nginx: proxy_set_header Host $http_host;), or put it \
+                into X-Forwarded-Host and be named in [listen] trusted_proxies.";
+            checkup.fail(HOST_KEPT, origin, "the satellite takes itself for another site", advice);
+        }
+        _ => {
+            let (seen, advice) = blocked(path::ME, &answer);
+            checkup.fail(ENDPOINTS, origin, seen, advice);
+        }
     }
 }
 
 /// Whether there is a page to visit. Asked without the marks of a navigation, so that no hop starts; the site's own redirects are
-/// followed.
-pub(super) async fn page(setting: &mut Setting<'_>, checkup: &mut Checkup) {
+/// followed, with the cookies that they set.
+pub(super) async fn page(setting: &mut Setting<'_>, visitor: &mut Visitor, checkup: &mut Checkup) {
     let origin = setting.site.origin.clone();
+    let mut asked = setting.page.clone();
     for _ in 0..REDIRECTS_MAX {
-        let asked = plain(&setting.site, &setting.page, &[("Accept", "text/html")]).await;
-        let Some(answer) = answered(checkup, PAGE, &origin, asked) else { return };
-        let url = answer.target().and_then(|target| Url::parse(origin.as_str()).and_then(|base| base.join(target)).ok());
-        match url {
-            Some(url) if url.origin().ascii_serialization() == origin.as_str() => {
-                setting.page = url[Position::BeforePath..Position::AfterQuery].to_owned();
-            }
-            // A site that takes legacy browsers starts a hop here already.
-            Some(url) if url.path() == path::HOP => break,
-            None if answer.status == 200 => break,
-            _ => {
-                let advice = "Give the doctor the URL of a page that this site shows itself.";
-                checkup.fail(PAGE, &origin, format!("the page answers {}", answer.summary()), advice);
-                return;
-            }
+        let answer = visitor.look_at(&setting.site, &asked).await;
+        let Some(answer) = answered(checkup, PAGE, &origin, answer) else { return };
+        if let Some(next) = answer.own_target(&origin) {
+            asked = next;
+            continue;
         }
+        // A site that takes legacy browsers starts a hop here already.
+        if answer.status == 200 || HopUrl::of(&answer).is_some() {
+            setting.page = asked;
+            checkup.ok(PAGE, &origin, shown(without_query(&setting.page)));
+            setting.shown = Some(answer).filter(|answer| answer.status == 200);
+            return;
+        }
+        let advice = match answer.status {
+            502..=504 => "The server of the pages does not answer. Start it; the doctor needs a page that is shown with 200.",
+            _ => "Give the doctor the URL of a page that this site shows itself.",
+        };
+        checkup.fail(PAGE, &origin, format!("the page answers {}", answer.summary()), advice);
+        return;
     }
-    checkup.ok(PAGE, &origin, shown(without_query(&setting.page)));
+    let advice = "Give the doctor the URL of a page that this site shows itself.";
+    checkup.fail(PAGE, &origin, format!("the page still redirects after {REDIRECTS_MAX} times"), advice);
 }
 
 /// `me` refuses what a browser marks as another site's request: if it does not, the mark was lost on the way.
@@ -152,123 +151,6 @@ pub(super) async fn fetch_metadata(setting: &Setting<'_>, visitor: &mut Visitor,
         let advice = "Let the proxy or the firewall pass Sec-Fetch-Dest, Sec-Fetch-Mode and Sec-Fetch-Site on: without them no \
             hop ever starts.";
         checkup.fail(FETCH_METADATA, origin, "Sec-Fetch-* do not arrive at the satellite", advice);
-    }
-}
-
-/// Reads a key set as satellites do.
-pub(super) async fn jwks(party: &Party, checkup: &mut Checkup) -> Vec<PublicKey> {
-    let origin = &party.origin;
-    let Some(answer) = answered(checkup, JWKS, origin, plain(party, path::JWKS, &[]).await) else { return Vec::new() };
-    if answer.status != 200 {
-        checkup.fail(JWKS, origin, format!("{} answers {}", path::JWKS, answer.summary()), PASS_HOST);
-        return Vec::new();
-    }
-    let keys = match read_jwks(&answer.body) {
-        Ok(keys) => keys,
-        Err(mistake) => {
-            let advice = "Every satellite refuses this set whole. Serve what Throughline serves, without a change on the way.";
-            checkup.fail(JWKS, origin, format!("the key set is refused: {}", shown(&mistake.to_string())), advice);
-            return Vec::new();
-        }
-    };
-    let age = answer.header("age").and_then(|age| age.parse::<u64>().ok()).unwrap_or_default();
-    let control = answer.header("cache-control").unwrap_or_default();
-    let life = control.split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.parse::<u64>().ok());
-    if age > JWKS_MAX_AGE.as_secs() || life.is_some_and(|life| life > JWKS_MAX_AGE.as_secs()) {
-        let advice = "A rotation of keys counts on copies of 300 s at most: let the cache keep to Cache-Control as it comes.";
-        checkup.warn(JWKS, origin, "a cache keeps the key set for too long", advice);
-    } else {
-        checkup.ok(JWKS, origin, format!("{} keys", keys.len()));
-    }
-    keys
-}
-
-/// The browser SDK comes as a script.
-pub(super) async fn sdk(setting: &Setting<'_>, checkup: &mut Checkup) {
-    let origin = &setting.site.origin;
-    let Some(answer) = answered(checkup, SDK, origin, plain(&setting.site, path::SDK, &[]).await) else { return };
-    if answer.status == 200 && answer.says("content-type", "javascript") && !answer.body.is_empty() {
-        checkup.ok(SDK, origin, format!("{} octets", answer.body.len()));
-    } else {
-        let kind = shown(answer.header("content-type").unwrap_or("no type"));
-        checkup.fail(SDK, origin, format!("{} answers {}, {kind}", path::SDK, answer.summary()), PASS_HOST);
-    }
-}
-
-/// No other site's page may read who the visitor is, and no cache may keep it.
-pub(super) async fn me_private(setting: &Setting<'_>, visitor: &mut Visitor, checkup: &mut Checkup) {
-    let origin = &setting.site.origin;
-    let foreign = visitor.fetch(&setting.site, path::ME, &[("Origin", OUTSIDER), ("Sec-Fetch-Site", "cross-site")]).await;
-    let Some(foreign) = answered(checkup, ME_PRIVATE, origin, foreign) else { return };
-    let Some(own) = answered(checkup, ME_PRIVATE, origin, visitor.fetch(&setting.site, path::ME, &[]).await) else { return };
-    if foreign.header("access-control-allow-origin").is_some() {
-        let advice =
-            "Take Access-Control-Allow-Origin out for everything below /_throughline/: Throughline sets it where it belongs.";
-        checkup.fail(ME_PRIVATE, origin, "pages of other sites may read it (Access-Control-Allow-Origin)", advice);
-    } else if !own.says("cache-control", "no-store") {
-        let advice = "Let Cache-Control through as it comes: a cache would give one visitor's ID to others.";
-        checkup.fail(ME_PRIVATE, origin, "it may be kept by caches (no no-store)", advice);
-    } else {
-        checkup.ok(ME_PRIVATE, origin, "for the site's own pages only, and kept by nobody");
-    }
-}
-
-/// Rule L1.
-pub(super) async fn go_closed(setting: &Setting<'_>, visitor: &mut Visitor, checkup: &mut Checkup) {
-    let origin = &setting.site.origin;
-    let to = format!("{}?to=https%3A%2F%2Fthroughline-doctor.invalid%2F", path::GO);
-    let Some(answer) = answered(checkup, GO_CLOSED, origin, visitor.navigate(&setting.site, &to, &[]).await) else { return };
-    match answer.status {
-        400 if !answer.leads_on() => {
-            checkup.ok(GO_CLOSED, origin, "it leads to registered sites only");
-        }
-        300..400 => {
-            let advice = "Anybody could use this site to lead people elsewhere. Let requests below /_throughline/ reach the \
-                satellite as they come, and its answers go out as they are.";
-            checkup.fail(GO_CLOSED, origin, format!("it leads to a foreign site: {}", answer.summary()), advice);
-        }
-        _ => {
-            checkup.fail(GO_CLOSED, origin, format!("it answers {} and not 400", answer.summary()), PASS_HOST);
-        }
-    }
-}
-
-/// The endpoints that a proxy asks for itself are not for the world.
-pub(super) async fn auth_closed(setting: &Setting<'_>, checkup: &mut Checkup) {
-    let origin = &setting.site.origin;
-    let claims = [("X-Forwarded-Uri", "/"), ("X-Original-URI", "/"), ("X-Forwarded-Method", "GET")];
-    for name in ["", "forward", "nginx", "envoy", "start"] {
-        let path = format!("{PREFIX}auth/{name}");
-        let Some(answer) = answered(checkup, AUTH_CLOSED, origin, plain(&setting.site, &path, &claims).await) else { return };
-        if matches!(answer.status, 200..=399 | 401) || answer.has_header_like("x-throughline-") {
-            let advice = "Only the proxy itself may ask below /_throughline/auth/: close it to the outside (nginx: internal;).";
-            checkup.fail(AUTH_CLOSED, origin, format!("{path} answers {} to anybody", answer.summary()), advice);
-            return;
-        }
-    }
-    checkup.ok(AUTH_CLOSED, origin, "not reachable from outside");
-}
-
-/// What goes wrong is said in our own words, and repeats nothing.
-pub(super) async fn error_pages(party: &Party, checkup: &mut Checkup) {
-    const MARK: &str = "throughline-doctor-mark";
-    let origin = &party.origin;
-    let path = format!("{PREFIX}{MARK}?{MARK}");
-    let Some(answer) = answered(checkup, ERROR_PAGES, origin, plain(party, &path, &[]).await) else { return };
-    if answer.repeats(MARK) {
-        let advice =
-            "Throughline's own answers repeat nothing: see which part of the deployment writes this page, and let it not.";
-        checkup.fail(ERROR_PAGES, origin, format!("the page of a {} repeats what was asked for", answer.status), advice);
-    } else if answer.status == 404 && answer.says("content-type", "json") {
-        checkup.ok(ERROR_PAGES, origin, "they repeat nothing");
-    } else {
-        let advice = "Let Throughline's own errors through (nginx: proxy_intercept_errors off; for /_throughline/).";
-        checkup.warn(
-            ERROR_PAGES,
-            origin,
-            format!("an unknown address of ours answers {}, and not our 404", answer.summary()),
-            advice,
-        );
     }
 }
 

@@ -6,6 +6,7 @@ use crate::domain::contract::path;
 use crate::domain::documents::Metadata;
 
 use super::basics::{answered, plain};
+use super::blocked::{PASS_ON, blocked};
 use super::names::{API_CLOSED, BROKER_HOP, METADATA};
 use super::party::{Party, shown};
 use super::setting::Setting;
@@ -33,8 +34,9 @@ pub(super) async fn metadata(broker: &Party, site: &Origin, checkup: &mut Checku
     let origin = &broker.origin;
     let Some(answer) = answered(checkup, METADATA, origin, plain(broker, path::METADATA, &[]).await) else { return };
     let Ok(metadata) = serde_json::from_slice::<Metadata>(&answer.body) else {
-        let advice = "Pass /.well-known/throughline on the primary on to the broker.";
-        checkup.fail(METADATA, origin, format!("{} answers {}, and it is no metadata", path::METADATA, answer.summary()), advice);
+        let (seen, advice) = blocked(path::METADATA, &answer);
+        let advice = if advice == PASS_ON { "Pass /.well-known/throughline on the primary on to the broker." } else { advice };
+        checkup.fail(METADATA, origin, seen, advice);
         return;
     };
     if metadata.protocol != 1 || metadata.issuer != origin.as_str() {
@@ -58,16 +60,21 @@ pub(super) async fn closed(broker: &Party, checkup: &mut Checkup) {
     let origin = &broker.origin;
     let path = format!("{}00000000-0000-4000-8000-000000000000", path::API_VISITORS);
     if let Some(answer) = answered(checkup, API_CLOSED, origin, plain(broker, &path, &[]).await) {
-        match answer.status {
-            401 | 403 => {
+        match (answer.status, answer.refusal().as_deref()) {
+            (401, Some("no_api_key")) => {
                 checkup.ok(API_CLOSED, origin, "it wants a key");
             }
-            404 if !answer.says("content-type", "json") => {
+            (404, None) => {
                 checkup.ok(API_CLOSED, origin, "not reachable from outside");
             }
-            _ => {
+            (200..=299, _) | (_, Some(_)) => {
                 let advice = "Let no proxy add an Authorization header to what comes from outside.";
                 checkup.fail(API_CLOSED, origin, format!("without a key it answers {}", answer.summary()), advice);
+            }
+            _ => {
+                let (seen, advice) = blocked("the server-to-server API", &answer);
+                let seen = format!("{seen}: satellites on other machines report refusals and visits there");
+                checkup.fail(API_CLOSED, origin, seen, advice);
             }
         }
     }
@@ -76,7 +83,13 @@ pub(super) async fn closed(broker: &Party, checkup: &mut Checkup) {
     if let Some(answer) = answered(checkup, BROKER_HOP, origin, plain(broker, &path, &[]).await)
         && (answer.status != 400 || answer.leads_on())
     {
-        let advice = "Let the broker's own 400 page through: nobody who is not registered may be sent anywhere.";
-        checkup.fail(BROKER_HOP, origin, format!("a hop for an unknown site is answered with {}", answer.summary()), advice);
+        let (seen, advice) = match answer.status {
+            300..400 if answer.target().is_some_and(|target| target.contains("throughline-doctor.invalid")) => {
+                let advice = "Let the broker's own 400 page through: nobody who is not registered may be sent anywhere.";
+                (format!("a hop for an unknown site is answered with {}", answer.summary()), advice)
+            }
+            _ => blocked(path::HOP, &answer),
+        };
+        checkup.fail(BROKER_HOP, origin, seen, advice);
     }
 }

@@ -59,6 +59,9 @@ fn faults(origin: &Origin, cookie: &SetCookie, name: &str, may_be_none: bool) ->
     if cookie.attribute("domain").is_some() {
         faults.push("it has a Domain".into());
     }
+    if cookie.attribute("max-age").is_none() && cookie.attribute("expires").is_none() {
+        faults.push("it has no Max-Age, so it ends with the browser's session".into());
+    }
     match cookie.attribute("samesite") {
         Some(value) if value.eq_ignore_ascii_case("lax") || may_be_none && value.eq_ignore_ascii_case("none") => {}
         Some(value) => faults.push(format!("it is SameSite={}", shown(value))),

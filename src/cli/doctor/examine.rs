@@ -6,14 +6,15 @@ use crate::base::random::Random;
 use crate::cli::checkup::{Checkup, Outcome};
 
 use super::names::{
-    ALL, CDN_CACHE, DNS, FETCH_METADATA, HEALTH, HOST_KEPT, JWKS, METADATA, NO_STORE, PAGE, REFERRER_KEPT, SET_COOKIE, TLS,
+    ALL, BROKER_HOP, CDN_CACHE, CONSENT, DNS, ENDPOINTS, FETCH_METADATA, HEALTH, HOST_KEPT, JWKS, METADATA, NO_STORE,
+    OPENER_KEPT, PAGE, REFERRER_KEPT, SET_COOKIE, TLS,
 };
 use super::party::Party;
 use super::reach::Means;
 use super::setting::{Setting, Unable};
 use super::start::Started;
 use super::visitor::Visitor;
-use super::{basics, broker, finish, page, primary, start};
+use super::{basics, broker, endpoints, finish, page, policies, primary, refusals, start};
 
 /// What all sites of one run share.
 pub(super) struct Surroundings<'a> {
@@ -45,21 +46,21 @@ const WHOLE: &str = "there is nothing to look at";
 const PRIMARY: &str = "the primary's own pages need no hop";
 
 /// What explains that a satellite starts no hop.
-const CAUSES: [&str; 5] = [DNS, TLS, HEALTH, METADATA, JWKS];
+const CAUSES: [&str; 6] = [DNS, TLS, HEALTH, METADATA, JWKS, CONSENT];
 
 /// Makes all checks that make sense; why not the others.
 async fn look(around: &Surroundings<'_>, origin: &Origin, page: String, checkup: &mut Checkup) -> Result<&'static str, Unable> {
     let Surroundings { means, clock, random, .. } = *around;
     let Some(site) = means.reach(origin, clock, checkup) else { return Ok(WHOLE) };
     let is_primary = broker::read_metadata(&site).await.is_some_and(|metadata| metadata.issuer == origin.as_str());
-    let mut setting = Setting { site, page, is_primary, needs_consent: false, clock, random };
+    let mut setting = Setting { site, page, is_primary, shown: None, needs_consent: false, clock, random };
     let is_well = basics(&mut setting, checkup).await?;
     if setting.is_primary {
         basics_of_broker(&setting.site.clone(), origin, checkup).await;
         if checkup.has_failed(PAGE) {
             return Ok(PRIMARY);
         }
-        return primary::look_at_pages(&mut setting, checkup).await.map(|()| PRIMARY);
+        return primary::look_at_pages(around, &mut setting, checkup).await.map(|()| PRIMARY);
     }
     if !is_well {
         return find_broker(around, &setting, checkup).await.map(|()| WHOLE);
@@ -81,7 +82,7 @@ async fn look(around: &Surroundings<'_>, origin: &Origin, page: String, checkup:
     let Some(broker) = means.reach(&begun.hop.broker, clock, checkup) else { return Ok(WHOLE) };
     basics::health(&broker, checkup).await;
     let keys = basics_of_broker(&broker, origin, checkup).await;
-    hop(&setting, &broker, begun, &keys, checkup).await.map(|()| WHOLE)
+    hop(around, &setting, &broker, begun, &keys, checkup).await.map(|()| WHOLE)
 }
 
 /// What concerns the site alone. `false`: no hop can start.
@@ -90,25 +91,28 @@ async fn basics(setting: &mut Setting<'_>, checkup: &mut Checkup) -> Result<bool
     let Some(is_healthy) = basics::health(&setting.site, checkup).await else { return Ok(false) };
     basics::https_only(setting, checkup).await;
     basics::host_kept(setting, checkup).await;
-    if checkup.has_failed(HOST_KEPT) {
+    if [HOST_KEPT, ENDPOINTS].into_iter().any(|check| checkup.has_failed(check)) {
         return Ok(false);
     }
-    basics::page(setting, checkup).await;
+    endpoints::endpoints(setting, &mut visitor, checkup).await;
+    basics::page(setting, &mut visitor, checkup).await;
+    policies::of_page(setting, &mut visitor, checkup).await;
     basics::fetch_metadata(setting, &mut visitor, checkup).await;
     if !setting.is_primary {
-        basics::jwks(&setting.site, checkup).await;
+        endpoints::jwks(&setting.site, checkup).await;
     }
-    basics::sdk(setting, checkup).await;
-    basics::me_private(setting, &mut visitor, checkup).await;
-    basics::go_closed(setting, &mut visitor, checkup).await;
-    basics::auth_closed(setting, checkup).await;
-    basics::error_pages(&setting.site, checkup).await;
+    endpoints::sdk(setting, checkup).await;
+    endpoints::me_private(setting, &mut visitor, checkup).await;
+    endpoints::go_closed(setting, &mut visitor, checkup).await;
+    endpoints::auth_closed(setting, checkup).await;
+    endpoints::error_pages(&setting.site, checkup).await;
+    refusals::consent(setting, checkup).await?;
     Ok(is_healthy && ![FETCH_METADATA, PAGE].into_iter().any(|check| checkup.has_failed(check)))
 }
 
 async fn basics_of_broker(broker: &Party, site: &Origin, checkup: &mut Checkup) -> Vec<crate::token::key::PublicKey> {
     broker::metadata(broker, site, checkup).await;
-    let keys = basics::jwks(broker, checkup).await;
+    let keys = endpoints::jwks(broker, checkup).await;
     broker::closed(broker, checkup).await;
     keys
 }
@@ -140,6 +144,7 @@ async fn find_broker(around: &Surroundings<'_>, setting: &Setting<'_>, checkup: 
 }
 
 async fn hop(
+    around: &Surroundings<'_>,
     setting: &Setting<'_>,
     broker: &Party,
     mut begun: start::Begun,
@@ -156,9 +161,10 @@ async fn hop(
     for (check, seen) in [
         (NO_STORE, "no redirect of ours may be kept"),
         (REFERRER_KEPT, "no redirect of ours says anything on the referrer"),
+        (OPENER_KEPT, "redirects of ours keep window.opener"),
         (SET_COOKIE, "all cookies of the hop came"),
     ] {
-        if !checkup.has_failed(check) {
+        if !checkup.has_found(check) {
             checkup.ok(check, origin, seen);
         }
     }
@@ -166,7 +172,11 @@ async fn hop(
         Some(visitor) => finish::known(setting, visitor, checkup).await?,
         None => None,
     };
-    page::no_loop(setting, broker, checkup).await?;
+    start::urls(setting, checkup).await?;
+    // Where the broker does not send visitors back, no chain ends at the page.
+    if !checkup.has_failed(BROKER_HOP) {
+        page::no_loop(setting, broker, checkup).await?;
+    }
     // Pages have been served meanwhile, which a cache may have kept.
     if !start::not_cached(setting, &begun, checkup).await? {
         return Ok(());
@@ -174,5 +184,10 @@ async fn hop(
     checkup.ok(CDN_CACHE, origin, "each first-time visitor gets a hop of their own");
     page::left_alone(setting, checkup).await?;
     page::forwarded_host(setting, checkup).await?;
-    page::spoofed_headers(setting, known.as_mut().zip(id.as_deref()), checkup).await
+    page::spoofed_headers(setting, known.as_mut().zip(id.as_deref()), checkup).await?;
+    policies::of_hops(setting, broker, known.as_ref(), checkup).await?;
+    match (known, id) {
+        (Some(visitor), Some(_)) => refusals::forget(around, setting, broker, visitor, checkup).await,
+        _ => Ok(()),
+    }
 }

@@ -1,21 +1,20 @@
 //! The rest of a hop: to the broker, back with a token, and the page for somebody who is known.
 
-use actix_web::http::header::HttpDate;
-
-use crate::base::clock::{Clock, UnixSeconds};
+use crate::base::clock::Clock;
 use crate::base::origin::Origin;
 use crate::cli::checkup::Checkup;
 use crate::domain::contract::{PARAMETER, path};
-use crate::token::claims::CLOCK_SKEW;
 use crate::token::key::PublicKey;
 use crate::token::verify::{TokenRefusal, UnverifiedToken, Verifier};
 
 use super::basics::answered;
+use super::blocked::{PASS_ON, blocked};
+use super::clocks::Clocks;
 use super::cookies::{Expected, look};
 use super::names::{
     BROKER_HOP, CLOCK_SKEW as CLOCKS, JWKS, KNOWN_PAGE, KNOWN_VISITOR, LOCAL_COOKIE, MASTER_COOKIE, PARAMETER_KEPT, RETURN,
 };
-use super::party::{Answer, Party, shown};
+use super::party::{Party, shown};
 use super::setting::{Setting, Unable};
 use super::start::{Begun, HopUrl, look_at_redirect};
 use super::visitor::Visitor;
@@ -35,29 +34,37 @@ pub(super) async fn to_broker(
     checkup: &mut Checkup,
 ) -> Option<Back> {
     let (site, origin) = (&setting.site.origin, &broker.origin);
-    let mut clocks = Clocks::new(setting.clock);
-    clocks.add_date(site, &begun.answer);
+    let mut clocks = Clocks::default();
+    clocks.add_date(site, &begun.answer, begun.at);
     if let Some(issued_at) = begun.hop.issued_at {
-        clocks.add(format!("{site} (hop request)"), issued_at);
+        clocks.add(format!("{site} (hop request)"), issued_at, begun.at);
     }
     let way = begun.visitor.navigate(broker, &begun.hop.path_and_query, &[]).await;
     let answer = answered(checkup, BROKER_HOP, origin, way)?;
-    clocks.add_date(origin, &answer);
+    clocks.add_date(origin, &answer, setting.clock.now());
     clocks.tell(site, checkup);
-    look_at_redirect(origin, &answer, checkup);
+    if answer.target().is_some() {
+        look_at_redirect(origin, &answer, checkup);
+    }
     let path = answer.target().and_then(|target| target.strip_prefix(site.as_str())).filter(|rest| rest.starts_with('/'));
     let (302, Some(path)) = (answer.status, path) else {
-        let advice = match answer.status {
-            400 => "The broker does not know the site: add a [[site]] with its exact origin to the broker's configuration.",
-            403 => "The broker sees no page navigation: let the proxy in front of it pass Sec-Fetch-*, Accept and the method on.",
-            _ => "Let the proxy in front of the broker pass /_throughline/hop on, and its 302 out, as they are.",
+        let seen = format!("the broker answers {} and does not send the visitor back", answer.summary());
+        let (seen, advice) = match answer.refusal().as_deref() {
+            Some("unknown_site") => {
+                (seen, "The broker does not know the site: add a [[site]] with its exact origin to the broker's configuration.")
+            }
+            Some("not_a_navigation") => (
+                seen,
+                "The broker sees no page navigation: let the proxy in front of it pass Sec-Fetch-*, Accept and the method on.",
+            ),
+            _ => match blocked(path::HOP, &answer) {
+                (seen, advice) if advice == PASS_ON => {
+                    (seen, "Let the proxy in front of the broker pass /_throughline/hop on, and its 302 out, as they are.")
+                }
+                blocked => blocked,
+            },
         };
-        checkup.fail(
-            BROKER_HOP,
-            origin,
-            format!("the broker answers {} and does not send the visitor back", answer.summary()),
-            advice,
-        );
+        checkup.fail(BROKER_HOP, origin, seen, advice);
         return None;
     };
     let token = path.rsplit_once(&format!("{PARAMETER}=")).map_or("", |(_, token)| token).to_owned();
@@ -112,7 +119,7 @@ pub(super) async fn arrive(setting: &Setting<'_>, mut visitor: Visitor, back: &B
     let answer = answered(checkup, RETURN, origin, visitor.navigate(&setting.site, &back.path_and_query, &[]).await)?;
     match answer.status {
         303 => checkup.ok(PARAMETER_KEPT, origin, format!("{PARAMETER} arrives")),
-        200 if answer.cookies().is_empty() => {
+        200 if answer.our_cookies().is_empty() => {
             let advice =
                 "Let the proxy, the firewall or the CDN pass the query on whole: it takes out _tl. Allow that parameter.";
             checkup.fail(PARAMETER_KEPT, origin, format!("{PARAMETER} does not arrive at the satellite"), advice);
@@ -139,7 +146,7 @@ pub(super) async fn arrive(setting: &Setting<'_>, mut visitor: Visitor, back: &B
         checkup.fail(RETURN, origin, format!("the return leads on to {}", answer.summary()), advice);
     }
     // Where the token counts, both cookies change; where it does not, neither.
-    if answer.cookies().is_empty() && visitor.jar.holds(origin, id) {
+    if answer.our_cookies().is_empty() && visitor.jar.holds(origin, id) {
         let advice = "Either Set-Cookie is taken out of this answer, or the satellite refused the token: with [log] level = \"debug\" \
             it says why. Secrets, keys and clocks of the nodes must agree.";
         checkup.fail(RETURN, origin, "the visitor came back with a token, and gets no ID", advice);
@@ -151,7 +158,7 @@ pub(super) async fn arrive(setting: &Setting<'_>, mut visitor: Visitor, back: &B
 /// The next page: no hop, and the page's script may ask who it is.
 pub(super) async fn known(setting: &Setting<'_>, visitor: &mut Visitor, checkup: &mut Checkup) -> Result<Option<String>, Unable> {
     let origin = &setting.site.origin;
-    let Some(page) = answered(checkup, KNOWN_PAGE, origin, visitor.navigate(&setting.site, &setting.page, &[]).await) else {
+    let Some(page) = answered(checkup, KNOWN_PAGE, origin, visitor.visit(&setting.site, &setting.page, &[]).await) else {
         return Ok(None);
     };
     if page.status != 200 {
@@ -181,48 +188,4 @@ pub(super) async fn known(setting: &Setting<'_>, visitor: &mut Visitor, checkup:
         }
     }
     Ok(None)
-}
-
-/// What clocks say, each beside this machine's at the same moment.
-struct Clocks<'a> {
-    own: &'a dyn Clock,
-    /// Whose, and by how many seconds it is ahead.
-    seen: Vec<(String, i64)>,
-}
-
-impl<'a> Clocks<'a> {
-    fn new(own: &'a dyn Clock) -> Self {
-        Self { own, seen: Vec::new() }
-    }
-
-    fn add(&mut self, whose: String, time: UnixSeconds) {
-        let (time, own) = (i64::try_from(time.0).unwrap_or(i64::MAX), i64::try_from(self.own.now().0).unwrap_or(i64::MAX));
-        self.seen.push((whose, time.saturating_sub(own)));
-    }
-
-    fn add_date(&mut self, origin: &Origin, answer: &Answer) {
-        let date = answer.header("date").and_then(|date| date.parse::<HttpDate>().ok()).map(std::time::SystemTime::from);
-        if let Some(since) = date.and_then(|date| date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()) {
-            self.add(origin.to_string(), UnixSeconds(since.as_secs()));
-        }
-    }
-
-    fn tell(&self, site: &Origin, checkup: &mut Checkup) {
-        let allowed = i64::try_from(CLOCK_SKEW.as_secs()).unwrap_or_default();
-        let ahead = self.seen.iter().map(|(_, ahead)| *ahead);
-        let (Some(least), Some(most)) = (ahead.clone().min(), ahead.max()) else {
-            checkup.skip(CLOCKS, site, "no answer has a Date");
-            return;
-        };
-        let list = self.seen.iter().map(|(whose, ahead)| format!("{whose} {ahead:+} s")).collect::<Vec<_>>().join(", ");
-        if most.saturating_sub(least) > allowed {
-            let advice = "Set the clocks of all nodes by NTP. Tokens live a minute, and 5 s are forgiven.";
-            checkup.fail(CLOCKS, site, format!("the clocks disagree: {list}"), advice);
-        } else if least < -allowed || most > allowed {
-            let advice = "Site and broker agree, so visitors are served well; but either they or this machine need NTP.";
-            checkup.warn(CLOCKS, site, format!("the clocks differ from this machine's: {list}"), advice);
-        } else {
-            checkup.ok(CLOCKS, site, format!("within {allowed} s"));
-        }
-    }
 }

@@ -107,6 +107,11 @@ impl Jar {
         Some(pairs.collect::<Vec<_>>().join("; ")).filter(|header| !header.is_empty())
     }
 
+    /// Takes all cookies of that name away from `origin`.
+    pub(super) fn forget(&mut self, origin: &Origin, name: &str) {
+        self.0.retain(|kept| kept.name != name || !kept.is_for(origin, "/"));
+    }
+
     /// Whether a cookie of that name goes to `origin`.
     pub(super) fn holds(&self, origin: &Origin, name: &str) -> bool {
         self.0.iter().any(|kept| kept.name == name && kept.is_for(origin, "/"))

@@ -1,16 +1,17 @@
 //! Who must get the page and no hop, what must not count, and that nobody is sent round in circles.
 
 use crate::base::id::VisitorId;
-use crate::base::origin::Origin;
 use crate::cli::checkup::Checkup;
 use crate::domain::contract::path;
 
 use super::basics::{REDIRECTS_MAX, answered};
 use super::names::{CRAWLER, FORWARDED_HOST, GPC, NO_LOOP, POST, PREFETCH, SPOOFED_HEADERS};
 use super::party::{Answer, Party};
+use super::refusals::clean_up;
 use super::setting::{Setting, Unable};
 use super::start::HopUrl;
 use super::visitor::{Header, Visitor};
+use super::walk::walk;
 
 const GOOGLEBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 const OUTSIDER: &str = "throughline-doctor.invalid";
@@ -49,7 +50,7 @@ pub(super) async fn left_alone(setting: &Setting<'_>, checkup: &mut Checkup) -> 
     let origin = &setting.site.origin;
     for Left { check, headers, needs, advice } in LEFT {
         let mut visitor = if check == CRAWLER { Visitor::new(setting.random)? } else { setting.visitor().await? };
-        let answer = visitor.navigate(&setting.site, &setting.page, headers).await;
+        let answer = visitor.visit(&setting.site, &setting.page, headers).await;
         let Some(answer) = answered(checkup, check, origin, answer) else { continue };
         match fault(&answer) {
             None => checkup.ok(check, origin, format!("{needs} gets the page, and no cookie")),
@@ -68,12 +69,11 @@ pub(super) async fn left_alone(setting: &Setting<'_>, checkup: &mut Checkup) -> 
 }
 
 fn fault(answer: &Answer) -> Option<String> {
-    let is_ours = |name: &str| name.to_ascii_lowercase().contains("throughline");
     if HopUrl::of(answer).is_some() {
         Some("is sent on a hop".to_owned())
     } else if answer.status != 200 {
         Some(format!("gets {}, and not the page", answer.summary()))
-    } else if answer.cookies().iter().any(|cookie| is_ours(&cookie.name)) {
+    } else if !answer.our_cookies().is_empty() {
         Some("is given a cookie of ours".to_owned())
     } else {
         None
@@ -84,54 +84,32 @@ fn fault(answer: &Answer) -> Option<String> {
 pub(super) async fn no_loop(setting: &Setting<'_>, broker: &Party, checkup: &mut Checkup) -> Result<(), Unable> {
     let origin = &setting.site.origin;
     let mut visitor = setting.visitor().await?.without_cookies();
-    let mut hops = Vec::new();
+    let mut hops = 0;
     for _ in 0..2 {
-        let Some((answer, count)) = follow(setting, broker, &mut visitor, checkup).await? else { return Ok(()) };
-        if answer.status != 200 {
-            let advice = "See which part of the deployment redirects; Throughline ends every chain with the page.";
-            let seen = format!("a browser without cookies ends at {} and not at the page", answer.summary());
-            checkup.fail(NO_LOOP, origin, seen, advice);
-            return Ok(());
-        }
-        hops.push(count);
+        let walked = walk(&[&setting.site, broker], &mut visitor, &setting.page, &[]).await?;
+        let seen = if walked.is_endless() {
+            format!("a browser without cookies is still being redirected after {REDIRECTS_MAX} times")
+        } else if walked.answer.status != 200 {
+            format!("a browser without cookies ends at {} and not at the page", walked.answer.summary())
+        } else {
+            hops += walked.hops;
+            continue;
+        };
+        let advice = "See which part of the deployment redirects: Throughline ends every chain with the page. Set-Cookie, Cookie and \
+            the query must pass it as they come.";
+        checkup.fail(NO_LOOP, origin, seen, advice);
+        clean_up(broker, visitor).await;
+        return Ok(());
     }
-    if hops.iter().sum::<usize>() <= 1 {
+    clean_up(broker, visitor).await;
+    if hops <= 1 {
         checkup.ok(NO_LOOP, origin, "a browser without cookies gets its page, and goes on one hop at most");
     } else {
         let advice = "Let the client's address, User-Agent and Accept-Language through: the satellite knows by them whom it has \
             sent on a hop in vain ([listen] trusted_proxies, X-Forwarded-For).";
-        checkup.fail(NO_LOOP, origin, format!("a browser without cookies goes on {} hops", hops.iter().sum::<usize>()), advice);
+        checkup.fail(NO_LOOP, origin, format!("a browser without cookies goes on {hops} hops"), advice);
     }
     Ok(())
-}
-
-/// Follows redirects between the site and its broker to their end: the last answer, and how many hops there were.
-async fn follow(
-    setting: &Setting<'_>,
-    broker: &Party,
-    visitor: &mut Visitor,
-    checkup: &mut Checkup,
-) -> Result<Option<(Answer, usize)>, Unable> {
-    let (mut at, mut path, mut hops) = (&setting.site, setting.page.clone(), 0);
-    for _ in 0..=REDIRECTS_MAX {
-        let answer = visitor.navigate(at, &path, &[]).await?;
-        hops += usize::from(HopUrl::of(&answer).is_some());
-        let Some(target) = answer.target() else { return Ok(Some((answer, hops))) };
-        let next = [&setting.site, broker].into_iter().find_map(|party| Some((party, below(target, &party.origin)?)));
-        match next {
-            Some((party, rest)) => (at, path) = (party, rest.to_owned()),
-            None if target.starts_with('/') => path = target.to_owned(),
-            None => return Ok(Some((answer, hops))),
-        }
-    }
-    let advice = "See which part of the deployment redirects, and that Set-Cookie, Cookie and the query pass it as they come.";
-    let seen = format!("a browser without cookies is still being redirected after {REDIRECTS_MAX} times");
-    checkup.fail(NO_LOOP, &setting.site.origin, seen, advice);
-    Ok(None)
-}
-
-fn below<'a>(target: &'a str, origin: &Origin) -> Option<&'a str> {
-    target.strip_prefix(origin.as_str()).filter(|rest| rest.starts_with('/'))
 }
 
 /// Forwarded headers of somebody who is no proxy must not decide where a visitor is sent (rule F1).

@@ -6,10 +6,15 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::Bytes;
+use url::{Position, Url};
 
 use crate::base::origin::Origin;
+use crate::domain::contract::PREFIX;
 
 use super::jar::SetCookie;
+
+/// A phrase of the page that refuses (`templates/refused.html`).
+const REFUSED_PAGE: &str = "nothing was stored and nothing is lost";
 
 /// The largest body that is looked at. What is longer counts as empty: nothing of ours is.
 const BODY_MAX: usize = 4 * 1024 * 1024;
@@ -91,6 +96,13 @@ impl Answer {
         self.header("Location").filter(|_| (300..400).contains(&self.status))
     }
 
+    /// Where it leads on the same site, if a redirect of the application does: not on a hop, and not to an endpoint of ours.
+    pub(super) fn own_target(&self, origin: &Origin) -> Option<String> {
+        let url = Url::parse(origin.as_str()).ok()?.join(self.target()?).ok()?;
+        let is_own = url.origin().ascii_serialization() == origin.as_str() && !url.path().starts_with(PREFIX);
+        is_own.then(|| url[Position::BeforePath..Position::AfterQuery].to_owned())
+    }
+
     /// Whether it names a place to go on to, whatever its status.
     pub(super) fn leads_on(&self) -> bool {
         self.header("Location").is_some()
@@ -100,6 +112,37 @@ impl Answer {
     pub(super) fn cookies(&self) -> Vec<SetCookie> {
         let lines = self.headers.get_all("set-cookie").filter_map(|value| value.to_str().ok());
         lines.filter_map(SetCookie::parse).collect()
+    }
+
+    /// Those of them that are ours, by whatever prefix they came.
+    pub(super) fn our_cookies(&self) -> Vec<SetCookie> {
+        self.cookies().into_iter().filter(|cookie| cookie.name.to_ascii_lowercase().contains("throughline")).collect()
+    }
+
+    /// The values of all headers of that name.
+    pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.get_all(name).filter_map(|value| value.to_str().ok())
+    }
+
+    /// The body as JSON; null if it is none.
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The body as text.
+    pub(super) fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// The code of a refusal that Throughline wrote, as JSON or as a page.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let json = self.json();
+        if json.get("advice").is_some() {
+            return json["error"].as_str().map(str::to_owned);
+        }
+        let text = self.text();
+        let code = text.contains(REFUSED_PAGE).then(|| text.split("<code>").nth(1)?.split('<').next());
+        code.flatten().map(str::to_owned)
     }
 
     /// Whether a name of its headers begins so.

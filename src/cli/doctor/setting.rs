@@ -2,10 +2,10 @@
 
 use crate::base::clock::Clock;
 use crate::base::origin::Origin;
-use crate::base::random::{NoRandomness, Random};
+use crate::base::random::{NoRandomness, Random, random_bytes};
 use crate::domain::contract::cookie;
 
-use super::party::{Party, Trouble};
+use super::party::{Answer, Party, Trouble};
 use super::visitor::Visitor;
 
 /// A site that was reached.
@@ -14,6 +14,8 @@ pub(super) struct Setting<'a> {
     /// The page that is visited: a path, perhaps with a query.
     pub(super) page: String,
     pub(super) is_primary: bool,
+    /// The page as it came, where it did.
+    pub(super) shown: Option<Answer>,
     /// First-time visitors go on no hop before they have agreed.
     pub(super) needs_consent: bool,
     pub(super) clock: &'a dyn Clock,
@@ -28,6 +30,16 @@ impl Setting<'_> {
             visitor.agree(&self.site).await?;
         }
         Ok(visitor)
+    }
+
+    /// A number for a URL that no cache has seen.
+    pub(super) fn number(&self) -> u32 {
+        random_bytes(self.random).map_or(0, u32::from_be_bytes)
+    }
+
+    /// The page with `more` in its query.
+    pub(super) fn page_with(&self, more: &str) -> String {
+        format!("{}{}{more}", self.page, if self.page.contains('?') { '&' } else { '?' })
     }
 
     /// What the two cookies are called on `origin`: the ID's, and the hop's.

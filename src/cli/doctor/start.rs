@@ -4,12 +4,15 @@ use url::Url;
 
 use crate::base::clock::UnixSeconds;
 use crate::base::origin::Origin;
-use crate::base::random::random_bytes;
 use crate::cli::checkup::Checkup;
 use crate::domain::contract::path;
 
+use super::blocked::{PASS_ON, TOO_LONG, blocked};
 use super::cookies::{Expected, look};
-use super::names::{CDN_CACHE, HOP_COOKIE, HOP_STARTS, HOP_STATUS, LOCAL_COOKIE, NO_STORE, REFERRER_KEPT, RIGHT_PAGE, VARY};
+use super::names::{
+    CDN_CACHE, HOP_COOKIE, HOP_STARTS, HOP_STATUS, LOCAL_COOKIE, LONG_URL, NO_STORE, OPENER_KEPT, REFERRER_KEPT, RIGHT_PAGE,
+    URL_KEPT, VARY,
+};
 use super::party::{Answer, shown};
 use super::setting::{Setting, Unable};
 use super::visitor::Visitor;
@@ -52,6 +55,8 @@ pub(super) struct Begun {
     pub(super) visitor: Visitor,
     pub(super) answer: Answer,
     pub(super) hop: HopUrl,
+    /// What this machine's clock said then.
+    pub(super) at: UnixSeconds,
 }
 
 /// What came of a first visit.
@@ -68,31 +73,36 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
     let origin = setting.site.origin.clone();
     let mut visitor = Visitor::new(setting.random)?;
     let (mut has_agreed, mut has_come_again) = (false, false);
+    let mut trace = None;
     loop {
-        let answer = visitor.navigate(&setting.site, &setting.page, &[]).await?;
+        let answer = visitor.visit(&setting.site, &setting.page, &[]).await?;
         if let Some(hop) = HopUrl::of(&answer) {
             setting.needs_consent = has_agreed;
             let after = if has_agreed { ", once the visitor has agreed" } else { "" };
             checkup.ok(HOP_STARTS, &origin, format!("to {}{after}", hop.broker));
-            return Ok(Started::Hop(Box::new(Begun { visitor, answer, hop })));
+            let at = setting.clock.now();
+            return Ok(Started::Hop(Box::new(Begun { visitor, answer, hop, at })));
         }
         if answer.status != 200 {
             let advice = "See which part of the deployment answers so, and let it pass pages on to the satellite.";
             checkup.fail(HOP_STARTS, &origin, format!("a first-time visitor gets {}", answer.summary()), advice);
             return Ok(Started::Told);
-        } else if let Some(trace) = answer.cache_trace() {
-            let seen = format!("a cache gave the page to a first-time visitor ({trace}): nobody who comes so gets an ID");
-            checkup.fail(CDN_CACHE, &origin, seen, NO_CACHE);
-            return Ok(Started::Told);
-        } else if !has_come_again && answer.cookies().iter().any(|cookie| cookie.name == Setting::cookie_names(&origin).0) {
+        }
+        // A cache behind the satellite says so too, and does no harm: it counts only if no hop starts in the end.
+        trace = trace.or_else(|| answer.cache_trace());
+        if !has_come_again && answer.cookies().iter().any(|cookie| cookie.name == Setting::cookie_names(&origin).0) {
             // The satellite is not sure of the browser yet (rule S16).
             has_come_again = true;
         } else if !has_agreed {
             has_agreed = true;
             visitor.agree(&setting.site).await?;
-        } else if HopUrl::of(&visitor.navigate(&setting.site, &unseen(setting)?, &[]).await?).is_some() {
-            let seen = "the page starts no hop, but with another query it does: a cache keeps the page, and nobody whom it serves \
-                gets an ID";
+        } else if HopUrl::of(&visitor.visit(&setting.site, &unseen(setting), &[]).await?).is_some() {
+            let seen = "the page starts no hop, but with another query it does: a cache keeps the page, and visitors that get it \
+                from there get no ID";
+            checkup.fail(CDN_CACHE, &origin, seen, NO_CACHE);
+            return Ok(Started::Told);
+        } else if let Some(trace) = trace {
+            let seen = format!("a cache gave the page to a first-time visitor ({trace}), who gets no ID so");
             checkup.fail(CDN_CACHE, &origin, seen, NO_CACHE);
             return Ok(Started::Told);
         } else {
@@ -103,27 +113,55 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
 
 /// Tells that no hop started, where nothing else explains it.
 pub(super) fn no_hop(origin: &Origin, checkup: &mut Checkup) {
-    let advice = "See that the page is served through Throughline, and is not on the skip list; that Sec-Fetch-*, Accept and \
-        User-Agent arrive; and that the consent policy is the one you mean. With [log] level = \"debug\" the satellite says why it \
-        starts no hop.";
+    let advice = "See that the page is served through Throughline and is not on the skip list; that Sec-Fetch-*, Accept and \
+        User-Agent arrive as they are, and that nothing adds X-Requested-With or Range; that the proxy which asks below \
+        /_throughline/auth/ is in [listen] trusted_proxies; and that the consent policy is the one you mean. With [log] level = \
+        \"debug\" the satellite says why it starts no hop.";
     checkup.fail(HOP_STARTS, origin, "a first-time visitor gets the page and no hop, even after saying yes", advice);
 }
 
 /// The page, with a query that no cache has seen.
-fn unseen(setting: &Setting<'_>) -> Result<String, Unable> {
-    let number = u32::from_be_bytes(random_bytes(setting.random)?);
-    let sign = if setting.page.contains('?') { '&' } else { '?' };
-    Ok(format!("{}{sign}throughline-doctor={number}", setting.page))
+fn unseen(setting: &Setting<'_>) -> String {
+    setting.page_with(&format!("throughline-doctor={}", setting.number()))
+}
+
+/// The page's URL reaches the satellite byte for byte, and a long one too. Both start a hop that goes no further.
+pub(super) async fn urls(setting: &Setting<'_>, checkup: &mut Checkup) -> Result<(), Unable> {
+    /// What proxies decode, encode, sort or drop.
+    const AWKWARD: &str = "throughline-doctor=z%2Fy+x%20w%7e&b=2&a=1&a=&empty";
+    /// As long as the addresses of campaigns become. The hop's own URL is about twice as long.
+    const LONG: usize = 1500;
+    let origin = &setting.site.origin;
+    let awkward = setting.page_with(AWKWARD);
+    let answer = setting.visitor().await?.visit(&setting.site, &awkward, &[]).await?;
+    match HopUrl::of(&answer) {
+        Some(hop) if hop.page == format!("{origin}{awkward}") => checkup.ok(URL_KEPT, origin, "byte for byte"),
+        Some(_) => {
+            let advice = "Pass path and query on byte for byte: nothing may decode, encode, sort or drop parameters (nginx: \
+                proxy_pass without a path; no rewrite with $args; in a CDN, no query string normalisation).";
+            checkup.fail(URL_KEPT, origin, "a query with escapes arrives changed at the satellite", advice)
+        }
+        None => checkup.skip(URL_KEPT, origin, format!("a query with escapes starts no hop ({})", answer.summary())),
+    };
+    let long = setting.page_with(&format!("throughline-doctor={}", "a".repeat(LONG)));
+    let answer = setting.visitor().await?.visit(&setting.site, &long, &[]).await?;
+    if HopUrl::of(&answer).is_some() || answer.status == 200 {
+        checkup.ok(LONG_URL, origin, format!("a page with a query of {LONG} bytes gets through"));
+    } else {
+        let (seen, advice) = blocked(&format!("a page with a query of {LONG} bytes"), &answer);
+        checkup.fail(LONG_URL, origin, seen, if advice == PASS_ON { TOO_LONG } else { advice });
+    }
+    Ok(())
 }
 
 /// Another first-time visitor must get a hop of their own: else a cache gives one visitor's answer to others.
 pub(super) async fn not_cached(setting: &Setting<'_>, first: &Begun, checkup: &mut Checkup) -> Result<bool, Unable> {
     let origin = &setting.site.origin;
-    let answer = setting.visitor().await?.navigate(&setting.site, &setting.page, &[]).await?;
+    let answer = setting.visitor().await?.visit(&setting.site, &setting.page, &[]).await?;
     let is_same = HopUrl::of(&answer).is_some_and(|hop| hop.flow == first.hop.flow);
     let seen = if is_same {
         "two first-time visitors got the same redirect: a cache keeps it, and would make one person of all".to_owned()
-    } else if let Some(trace) = answer.cache_trace().or_else(|| first.answer.cache_trace()) {
+    } else if let Some(trace) = [&answer, &first.answer].into_iter().find_map(redirect_trace) {
         format!("a first-time visitor was answered by a cache ({trace})")
     } else if HopUrl::of(&answer).is_none() && !checkup.has_failed(HOP_STARTS) {
         format!("a first-time visitor got {} where another went on a hop: a cache keeps the page", answer.summary())
@@ -132,6 +170,11 @@ pub(super) async fn not_cached(setting: &Setting<'_>, first: &Begun, checkup: &m
     };
     checkup.fail(CDN_CACHE, origin, seen, NO_CACHE);
     Ok(false)
+}
+
+/// How it shows that a cache gave a redirect of ours. A cache behind the satellite may well give a page.
+fn redirect_trace(answer: &Answer) -> Option<String> {
+    answer.cache_trace().filter(|_| HopUrl::of(answer).is_some())
 }
 
 /// Looks at the redirect that starts a hop (rule S15).
@@ -178,5 +221,15 @@ pub(super) fn look_at_redirect(origin: &Origin, answer: &Answer, checkup: &mut C
         let advice =
             "Set Referrer-Policy on pages, not on redirects: on a redirect it takes the outside referrer from the first page.";
         checkup.fail(REFERRER_KEPT, origin, format!("a redirect of ours sets Referrer-Policy: {}", shown(policy)), advice);
+    }
+    let openers: Vec<_> = answer.values("cross-origin-opener-policy").map(|value| value.trim().to_ascii_lowercase()).collect();
+    if let Some(policy) = openers.iter().find(|policy| !policy.starts_with("unsafe-none")) {
+        let advice = "Set Cross-Origin-Opener-Policy on pages, not on redirects (nginx: a map on $status, or no add_header below \
+            /_throughline/): on a redirect it takes window.opener from a page that was opened as a popup, such as a payment or a login.";
+        let seen = format!("a redirect of ours has Cross-Origin-Opener-Policy: {}", shown(policy));
+        match openers.len() {
+            1 => checkup.fail(OPENER_KEPT, origin, seen, advice),
+            _ => checkup.warn(OPENER_KEPT, origin, format!("{seen}, beside our own: browsers ignore the two"), advice),
+        };
     }
 }

@@ -17,6 +17,9 @@ pub(super) const USER_AGENT: &str = concat!("Mozilla/5.0 (compatible; throughlin
 /// Where the visitors say that they come from: a name that nobody can have (RFC 2606).
 pub(super) const REFERER: &str = "https://throughline-doctor.invalid/";
 
+/// Where an application's own redirects after a first visit must have ended.
+const REDIRECTS_MAX: usize = 5;
+
 /// A header of the request; an empty value leaves it out.
 pub(super) type Header = (&'static str, &'static str);
 
@@ -24,7 +27,7 @@ pub(super) type Header = (&'static str, &'static str);
 #[derive(Debug, Clone)]
 pub(super) struct Visitor {
     pub(super) jar: Jar,
-    keeps_cookies: bool,
+    sends_cookies: bool,
     language: String,
 }
 
@@ -32,12 +35,18 @@ impl Visitor {
     /// Nobody has seen it before.
     pub(super) fn new(random: &dyn Random) -> Result<Self, NoRandomness> {
         let tag: String = random_bytes::<4>(random)?.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { jar: Jar::default(), keeps_cookies: true, language: format!("en;q=0.9, x-{tag};q=0.1") })
+        Ok(Self { jar: Jar::default(), sends_cookies: true, language: format!("en;q=0.9, x-{tag};q=0.1") })
     }
 
-    /// The same browser, told to keep no cookies.
+    /// The same browser, set to send no cookies. The jar holds them all the same, so that the doctor can clean up after it.
     pub(super) fn without_cookies(mut self) -> Self {
-        self.keeps_cookies = false;
+        self.sends_cookies = false;
+        self
+    }
+
+    /// The same browser, with its cookies again.
+    pub(super) fn with_cookies(mut self) -> Self {
+        self.sends_cookies = true;
         self
     }
 
@@ -53,6 +62,31 @@ impl Visitor {
             ("Upgrade-Insecure-Requests", "1"),
         ];
         self.send(to, Method::GET, path, &usual, changed, "").await
+    }
+
+    /// The same, and the application's own redirects after it, such as one that sets a session. A hop ends it. All answers, in order.
+    pub(super) async fn visit_all(
+        &mut self,
+        to: &Party,
+        path: &str,
+        changed: &[Header],
+    ) -> Result<(Answer, Vec<Answer>), Trouble> {
+        let (mut last, mut before) = (self.navigate(to, path, changed).await?, Vec::new());
+        while let Some(path) = last.own_target(&to.origin).filter(|_| before.len() < REDIRECTS_MAX) {
+            let next = self.navigate(to, &path, changed).await?;
+            before.push(std::mem::replace(&mut last, next));
+        }
+        Ok((last, before))
+    }
+
+    /// The last of these answers.
+    pub(super) async fn visit(&mut self, to: &Party, path: &str, changed: &[Header]) -> Result<Answer, Trouble> {
+        self.visit_all(to, path, changed).await.map(|(last, _)| last)
+    }
+
+    /// Asks for a page without the marks of a navigation, so that no hop starts.
+    pub(super) async fn look_at(&mut self, to: &Party, path: &str) -> Result<Answer, Trouble> {
+        self.send(to, Method::GET, path, &[("Accept", "text/html")], &[], "").await
     }
 
     /// Sends a form by POST, as a page of the outside could make it.
@@ -76,14 +110,25 @@ impl Visitor {
 
     /// Says yes on the site.
     pub(super) async fn agree(&mut self, to: &Party) -> Result<Answer, Trouble> {
+        self.say(to, path::CONSENT, "choice=granted").await
+    }
+
+    /// Asks to be forgotten.
+    pub(super) async fn forget(&mut self, to: &Party) -> Result<Answer, Trouble> {
+        self.say(to, path::FORGET, "").await
+    }
+
+    /// A form of the site's own page, sent by its script.
+    async fn say(&mut self, to: &Party, path: &str, body: &'static str) -> Result<Answer, Trouble> {
         let usual = [
             ("Accept", "*/*"),
             ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Origin", to.origin.as_str()),
             ("Sec-Fetch-Dest", "empty"),
             ("Sec-Fetch-Mode", "cors"),
             ("Sec-Fetch-Site", "same-origin"),
         ];
-        self.send(to, Method::POST, path::CONSENT, &usual, &[], "choice=granted").await
+        self.send(to, Method::POST, path, &usual, &[], body).await
     }
 
     async fn send(
@@ -91,7 +136,7 @@ impl Visitor {
         to: &Party,
         method: Method,
         path: &str,
-        usual: &[Header],
+        usual: &[(&'static str, &str)],
         changed: &[Header],
         body: &'static str,
     ) -> Result<Answer, Trouble> {
@@ -100,13 +145,12 @@ impl Visitor {
         let kept = own.into_iter().chain(usual.iter().copied()).filter(|(name, _)| !is_changed(name));
         let all = kept.chain(changed.iter().copied().filter(|(_, value)| !value.is_empty()));
         let mut headers: Vec<(String, String)> = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        headers.extend(self.jar.header(&to.origin, path).map(|cookies| ("Cookie".to_owned(), cookies)));
+        let cookies = self.jar.header(&to.origin, path).filter(|_| self.sends_cookies);
+        headers.extend(cookies.map(|cookies| ("Cookie".to_owned(), cookies)));
         let answer = to.send(method, path, &headers, body).await?;
-        if self.keeps_cookies {
-            for cookie in answer.cookies() {
-                // Why a browser would not keep it is asked by the check that looks at that cookie.
-                let _ = self.jar.keep(&to.origin, &cookie);
-            }
+        for cookie in answer.cookies() {
+            // Why a browser would not keep it is asked by the check that looks at that cookie.
+            let _ = self.jar.keep(&to.origin, &cookie);
         }
         Ok(answer)
     }

@@ -1,11 +1,11 @@
 //! Links between the company's sites carry the ID themselves, once, and from nowhere else.
 
-use super::steps::{first_visit, served};
+use super::steps::{first_visit, known_visitor, served};
 use crate::support::browser::Browser;
 use crate::support::capabilities::Options;
 use crate::support::driver::Engine;
 use crate::support::http::{self, NAVIGATION};
-use crate::support::server::Split;
+use crate::support::server::{Demo, Split};
 use crate::support::visit::visit;
 
 /// The `go` link's tokenised target, fresh and unused: what the click would have led to.
@@ -93,3 +93,16 @@ async fn l2_t7_a_link_counts_once(engine: Engine) {
     .await;
 }
 in_engines!(l2_t7_a_link_counts_once: chromium, firefox, webkit);
+
+async fn a_popup_keeps_its_opener_over_a_first_hop(engine: Engine) {
+    let demo = Demo::start(&[]).await;
+    visit(engine, Options::default(), &demo, async |browser| {
+        browser.open(&demo.hosts.news("/")).await;
+        let tabs = browser.open_tabs(&[&demo.hosts.shop("/products")]).await;
+        browser.turn_to(&tabs[0]).await;
+        known_visitor(browser).await;
+        browser.until("the popup to keep its opener", "!!window.opener").await;
+    })
+    .await;
+}
+in_engines!(a_popup_keeps_its_opener_over_a_first_hop: chromium, firefox, webkit);

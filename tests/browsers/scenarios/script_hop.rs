@@ -287,3 +287,22 @@ async fn c1_a_foreign_page_gets_nothing_of_the_satellite(engine: Engine) {
     .await;
 }
 in_engines!(c1_a_foreign_page_gets_nothing_of_the_satellite: chromium, firefox, webkit);
+
+async fn a_marked_page_is_loaded_once_and_takes_a_known_visitor(engine: Engine) {
+    let shop = StaticShop::start("implied").await;
+    visit(engine, Options::default(), &shop, async |browser| {
+        let places = shop.places;
+        browser.open(&places.shop("/once?confirm=1")).await;
+        browser.until("the SDK to have its answer", ANSWERED).await;
+        assert_eq!(shop.asked_for("/once"), 1, "a one-time link would be used up by a second load");
+        assert_eq!(browser.text("throughline.identity().visitor ?? 'none'").await, "none");
+
+        browser.open(&places.shop("/p")).await;
+        let visitor = known(browser, "broker").await;
+        browser.open(&places.shop("/once?confirm=2")).await;
+        assert_eq!(known(browser, "broker").await, visitor);
+        assert_eq!(shop.asked_for("/once"), 2, "once for each link");
+    })
+    .await;
+}
+in_engines!(a_marked_page_is_loaded_once_and_takes_a_known_visitor: chromium, firefox, webkit);

@@ -237,8 +237,9 @@ fn shop_page(places: Places, path: &str) -> String {
     } else {
         ""
     };
+    let mark = if path.starts_with("/once") { " data-no-hop" } else { "" };
     format!(
-        "<!doctype html><title>shop</title>{before}<script src=\"{}\"></script><script>window.seen = document.referrer</script>\
+        "<!doctype html><title>shop</title>{before}<script src=\"{}\"{mark}></script><script>window.seen = document.referrer</script>\
          <script src=\"{}\"></script><h1 id=visitor>A page of the shop</h1>",
         places.satellite("/_throughline/hop.js"),
         places.satellite("/_throughline/sdk.js"),
