@@ -106,7 +106,7 @@ pub async fn exchange(
     if facts.cookies.state.hop_begun.is_some() {
         satellite.departures.returned(client, env.clock.uptime());
     }
-    let brought = arrive::Brought { token: &token, headers, referrer };
+    let brought = arrive::Brought { token: &token, head, referrer };
     let outcome = match check(satellite, env, served, &brought, &facts.cookies.state, facts.standing(site)) {
         Ok(arriving) => {
             let claim = arriving.claim(satellite, env).claimed().await;
