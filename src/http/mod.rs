@@ -17,7 +17,7 @@ use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderMap;
 
 use crate::base::clock::{Clock, UnixSeconds};
-use crate::base::network::{Network, is_public};
+use crate::base::network::Network;
 use crate::base::random::Random;
 use crate::domain::site::Site;
 use crate::domain::site_cookie::{Reading, SiteState};
@@ -55,15 +55,11 @@ impl Env {
         }
     }
 
-    /// The network of the client that sent a request (rule L2). `None` where the address is not a client's own: a private one,
-    /// or that of a trusted proxy, which has then not said for whom it asks. On the developer's own machine, where all
-    /// addresses are loopback, those count.
+    /// The network of the client that sent a request, as far as the satellite can tell (rule L2).
     #[must_use]
     pub fn network(&self, head: &RequestHead) -> Option<Network> {
-        let client = self.proxies.client(head.peer_addr.map(|address| address.ip()), &head.headers)?;
-        let is_clients = is_public(client) && !self.proxies.contains(Some(client));
-        let may_count = is_clients || (self.cookies.is_for_localhost() && client.is_loopback());
-        may_count.then(|| Network::of(client))
+        let peer = head.peer_addr.map(|address| address.ip());
+        self.proxies.network(peer, &head.headers, self.cookies.is_for_localhost())
     }
 
     /// Whether the client that sent a request may do, just now, what costs something.
