@@ -53,11 +53,13 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 /// An IPv4 client may have an IPv6 address by which a server or translator names it: mapped (RFC 4291 section 2.5.5.2), or
-/// below the well-known prefix 64:ff9b::/96 (RFC 6052). All of those would be in one /48.
+/// below the well-known prefix 64:ff9b::/96 (RFC 6052). All of those would be in one /48. And a browser on this machine uses
+/// ::1 and 127.0.0.1 in turn.
 fn canonical(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(six) => match six.octets() {
             [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
+            _ if six.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             _ => six.to_canonical(),
         },
         IpAddr::V4(_) => address,
@@ -85,7 +87,8 @@ mod tests {
             ("2001:db8:1::1", "2001:db8:2::1", false),
             ("127.0.0.1", "127.0.0.254", true),
             ("127.0.0.1", "127.0.1.1", false),
-            ("127.0.0.1", "::1", false),
+            ("127.0.0.1", "::1", true),
+            ("127.0.1.1", "::1", false),
         ] {
             assert_eq!(network(one) == network(other), same, "{one} and {other}");
         }

@@ -124,7 +124,7 @@ async fn send_again(satellite: &Satellite, unseen: &mut Unseen) {
 
 /// Keeps reports for later. Those that have waited long enough, or find no room, are given up and counted.
 fn keep(satellite: &Satellite, unseen: &mut Unseen, reports: impl Iterator<Item = Option<Waiting>>) {
-    let given_up = reports.filter_map(|waiting| waiting.is_none_or(|waiting| !unseen.keep(waiting)).then_some(())).count();
+    let given_up = reports.map(|waiting| waiting.is_some_and(|waiting| unseen.keep(waiting))).filter(|is_kept| !is_kept).count();
     if given_up > 0 {
         satellite.outbox.give_up(given_up as u64);
         tracing::warn!(given_up, "links given up: the broker has not seen their visitors on the sites that they came from");
