@@ -269,7 +269,7 @@ fn l2_l9_a_link_that_an_outside_server_relays_gives_its_id_to_nobody() {
     for (browser, visitor) in &mut known {
         assert_eq!(
             (browser.visitor(&company.learn).as_ref(), browser.me(&company.learn)["consent"].as_str()),
-            (Some(&*visitor), Some("unknown"))
+            (Some(&*visitor), Some("granted"))
         );
         assert!(company.record("learn", visitor).is_some());
     }

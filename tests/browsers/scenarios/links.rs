@@ -144,7 +144,7 @@ async fn l9_a_relayed_link_ties_a_known_visitor_to_nobody(engine: Engine) {
         for page in [demo.hosts.learn("/lessons"), demo.hosts.shop("/products"), demo.hosts.brand("/")] {
             browser.open(&page).await;
             let me = browser.me().await;
-            assert_eq!((me.visitor, me.consent.as_str()), (Some(visitor.clone()), "unknown"), "{page}");
+            assert_eq!((me.visitor, me.consent.as_str()), (Some(visitor.clone()), "granted"), "{page}");
         }
     })
     .await;
