@@ -4,6 +4,7 @@ pub mod clock;
 pub mod encoding;
 pub mod id;
 pub mod json;
+pub mod network;
 pub mod origin;
 pub mod random;
 pub mod secret;

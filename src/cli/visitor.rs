@@ -44,13 +44,13 @@ pub enum VisitorAction {
         #[arg(long)]
         json: bool,
     },
-    /// Write everything that is kept of an ID and of its aliases, as one JSON document
+    /// Write everything that is kept of an ID and of its provisional IDs, as one JSON document
     Export {
         /// The visitor ID
         #[arg(value_parser = visitor_id)]
         id: VisitorId,
     },
-    /// Delete what is kept of IDs and of their aliases; all sites refuse them from then on
+    /// Delete what is kept of IDs and of their provisional IDs; all sites refuse them from then on
     Erase {
         /// The visitor IDs
         #[arg(value_parser = visitor_id, required = true, value_name = "ID")]
@@ -65,7 +65,8 @@ fn visitor_id(text: &str) -> Result<VisitorId, String> {
     VisitorId::parse(text).ok_or_else(|| "not a visitor ID: a version 4 UUID in lower case, with hyphens".into())
 }
 
-/// All that is kept of a visitor: the ID's own record, and those of its aliases, who are the same person.
+/// All that is kept of a visitor: the ID's own record, and those of its provisional IDs. Every other alias is evidence: the
+/// record names it, and its own record may be another person's (rule L9).
 #[derive(Debug, Serialize)]
 pub struct Kept {
     /// The ID.
@@ -73,7 +74,7 @@ pub struct Kept {
     /// What is kept of it.
     #[serde(flatten)]
     pub of_it: OfOne,
-    /// What is kept of its aliases, and of theirs.
+    /// What is kept of its provisional IDs.
     pub alias_records: BTreeMap<VisitorId, OfOne>,
 }
 
@@ -161,25 +162,18 @@ fn refused(fault: StoreFault) -> Failure {
 
 async fn kept(store: &dyn VisitorStore, visitor: VisitorId) -> Result<Kept, Failure> {
     let of_it = OfOne::new(visitor, store.read(visitor).await.map_err(refused)?)?;
-    let aliases = |of: &OfOne| of.record.iter().flat_map(|record| record.aliases.clone()).collect::<Vec<_>>();
-    let mut waiting = aliases(&of_it);
     let mut alias_records = BTreeMap::new();
-    while let Some((alias, note)) = waiting.pop() {
-        if alias == visitor || alias_records.contains_key(&alias) {
-            continue;
-        }
-        let held = store.read(alias).await.map_err(refused)?;
+    for (alias, note) in of_it.record.iter().flat_map(|record| &record.aliases) {
+        let held = store.read(*alias).await.map_err(refused)?;
         if note.counts(&held) {
-            let found = OfOne::new(alias, held)?;
-            waiting.extend(aliases(&found));
-            alias_records.insert(alias, found);
+            alias_records.insert(*alias, OfOne::new(*alias, held)?);
         }
     }
     Ok(Kept { visitor, of_it, alias_records })
 }
 
 fn agrees(visitor: VisitorId, asker: &mut dyn BufRead, out: &mut dyn Write) -> Result<bool, Failure> {
-    write!(out, "Erase {visitor} and its aliases for good? Write yes: ")?;
+    write!(out, "Erase {visitor} and its provisional IDs for good? Write yes: ")?;
     out.flush()?;
     let mut answer = String::new();
     asker.read_line(&mut answer).map_err(|error| Failure::fault(format_args!("no answer can be read ({error})")))?;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::domain::record::Record;
+use crate::domain::record::{AliasKind, Record};
 use crate::token::keyfile::time_text;
 
 use super::visitor::Kept;
@@ -21,7 +21,7 @@ pub(super) fn show(kept: &Kept, out: &mut dyn Write) -> io::Result<()> {
             (None, true) => "is revoked",
             (None, false) => "has no record",
         };
-        writeln!(out, "  the alias {alias} {what}")?;
+        writeln!(out, "  the provisional ID {alias} {what}")?;
     }
     Ok(())
 }
@@ -37,7 +37,8 @@ fn show_record(record: &Record, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "  sites")?;
     for (site, seen) in &record.sites {
-        writeln!(out, "    {site}: first {}, last {}", time_text(seen.first), time_text(seen.last))?;
+        let on_own_word = if seen.on_own_word { ", on its own word" } else { "" };
+        writeln!(out, "    {site}: first {}, last {}{on_own_word}", time_text(seen.first), time_text(seen.last))?;
         for (basis, since) in &seen.consent {
             writeln!(out, "      consent {} since {}", basis.as_str(), time_text(*since))?;
         }
@@ -52,9 +53,18 @@ fn show_record(record: &Record, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  aliases")?;
     }
     for (alias, note) in &record.aliases {
-        writeln!(out, "    {alias}: {} said so, {}", note.site, time_text(note.at))?;
+        writeln!(out, "    {alias}: {}, reported by {}, {}", alias_text(note.kind), note.site, time_text(note.at))?;
     }
     Ok(())
+}
+
+const fn alias_text(kind: Option<AliasKind>) -> &'static str {
+    match kind {
+        Some(AliasKind::Provisional) => "a provisional ID of the same browser",
+        Some(AliasKind::SameBrowser) => "evidence: another visitor ID in the same browser",
+        Some(AliasKind::Link) => "evidence: a link with another visitor ID",
+        None => "evidence: noted by an older version",
+    }
 }
 
 /// What an erasure deleted.
@@ -69,7 +79,7 @@ pub(super) fn erased(before: Option<&Kept>) -> String {
     };
     match alias_records.len() {
         0 => record,
-        count => format!("{record}, and {count} aliases with {} records", records(alias_records.values())),
+        count => format!("{record}, and {count} provisional IDs with {} records", records(alias_records.values())),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
+use crate::base::network::Network;
 use crate::base::origin::Origin;
 use crate::token::claims::{Flow, TokenKind};
 use crate::token::verify::{TokenRefusal, VerifiedToken};
@@ -12,6 +13,9 @@ use super::site_cookie::{Identity, SiteState, Source};
 
 /// The code of whatever a client did too often.
 pub const TOO_MANY: &str = "too_many";
+
+/// The code of a link whose client's network is not known: where it is made, and where it arrives (rule L2).
+pub const NO_NETWORK: &str = "no_network";
 
 /// Why a token changes nothing. The page is served all the same (rule R3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,10 @@ pub enum Refusal {
     WrongFlow,
     /// The browser does not say that the link's own site led here (rule L2).
     WrongReferrer,
+    /// The satellite cannot tell the network of the client that brings a link token (rule L2).
+    NoNetwork,
+    /// The link token was made for a client on another network (rule L2).
+    WrongNetwork,
     /// It was used before (rule T7).
     Replayed,
     /// Nobody can tell whether it was: the replay memory is full, or cannot be reached (rule T7).
@@ -74,6 +82,8 @@ impl Refusal {
             Self::Revoked => "revoked",
             Self::WrongFlow => "wrong_flow",
             Self::WrongReferrer => "wrong_referrer",
+            Self::NoNetwork => NO_NETWORK,
+            Self::WrongNetwork => "wrong_network",
             Self::Replayed => "replayed",
             Self::ReplayUnknown => "replay_unknown",
             Self::TooMany => TOO_MANY,
@@ -94,19 +104,33 @@ pub struct Alias {
     pub from: VisitorId,
     /// The ID that the token brought.
     pub to: VisitorId,
+    /// The site made the first itself, while the broker could not be reached.
+    pub was_provisional: bool,
 }
 
-/// Whether a verified token belongs to this browser and this moment. `flow` is that of the browser's hop cookie;
-/// `referrer` is the origin that the browser says led here; `issuer` is whose key signed.
+/// What a request shows of the browser that brings a token.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bearer<'a> {
+    /// The flow of its hop cookie.
+    pub flow: Option<Flow>,
+    /// The origin that it says led here.
+    pub referrer: Option<&'a str>,
+    /// The network that it is on; `None` where the satellite cannot tell.
+    pub network: Option<Network>,
+}
+
+/// Whether a verified token belongs to this browser and this moment. `issuer` is the site whose key signed.
 ///
 /// # Errors
 /// Rules R4 and L2.
-pub fn check(token: &VerifiedToken, issuer: &Origin, flow: Option<Flow>, referrer: Option<&str>) -> Result<(), Refusal> {
-    match token.kind() {
-        TokenKind::Bounce if token.flow().is_some() && token.flow() == flow => Ok(()),
-        TokenKind::Bounce => Err(Refusal::WrongFlow),
-        TokenKind::Link if referrer == Some(issuer.as_str()) => Ok(()),
-        TokenKind::Link => Err(Refusal::WrongReferrer),
+pub fn check(token: &VerifiedToken, issuer: &Origin, bearer: &Bearer<'_>) -> Result<(), Refusal> {
+    match (token.kind(), &bearer.network) {
+        (TokenKind::Bounce, _) if token.flow().is_some() && token.flow() == bearer.flow => Ok(()),
+        (TokenKind::Bounce, _) => Err(Refusal::WrongFlow),
+        (TokenKind::Link, _) if bearer.referrer != Some(issuer.as_str()) => Err(Refusal::WrongReferrer),
+        (TokenKind::Link, None) => Err(Refusal::NoNetwork),
+        (TokenKind::Link, Some(network)) if token.is_for_network(network) => Ok(()),
+        (TokenKind::Link, Some(_)) => Err(Refusal::WrongNetwork),
     }
 }
 
@@ -121,10 +145,11 @@ pub fn adopt(token: &VerifiedToken, state: &SiteState, now: UnixSeconds) -> (Sit
         TokenKind::Link => Source::Link,
     };
     let brought = Identity { visitor: token.visitor(), source, created: now };
-    let alias = state
-        .identity
-        .filter(|held| held.visitor != brought.visitor)
-        .map(|held| Alias { from: held.visitor, to: brought.visitor });
+    let alias = state.identity.filter(|held| held.visitor != brought.visitor).map(|held| Alias {
+        from: held.visitor,
+        to: brought.visitor,
+        was_provisional: held.source == Source::Provisional,
+    });
     let gives_way = |held: &Identity| held.source == Source::Provisional && source == Source::Broker;
     let identity = match state.identity {
         Some(held) if !gives_way(&held) => held,

@@ -3,7 +3,10 @@
 //! 1. A record belongs to one visitor ID. A site may read and change it only if it is in the record's `sites`.
 //! 2. Every change may be applied twice and leaves the same behind: a store that does not know whether it committed tries
 //!    again. (Only the version of properties counts both times.)
-//! 3. A revoked ID has no record and never gets one again (rule C2). Its aliases are revoked with it: they are one visitor.
+//! 3. A revoked ID has no record and never gets one again (rule C2). Its [provisional IDs](AliasRecord::counts) are revoked
+//!    with it. Every other alias is evidence only: no revocation and no export follows it (rule L9).
+//! 4. A link makes no record. It adds its destination to a record in which the broker itself has seen the link's site (rule
+//!    L10).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +20,8 @@ use super::consent::Basis;
 use super::first_touch::FirstTouch;
 use super::properties::{Properties, PropertyChange, PropertyRefusal};
 
-/// The most aliases that one record holds; further ones are not taken.
+/// The most aliases that one record holds. When it is full, a provisional ID replaces the oldest evidence, and further
+/// evidence is not taken.
 pub const ALIASES_MAX: usize = 64;
 
 /// What is kept of one visitor.
@@ -37,7 +41,7 @@ pub struct Record {
     /// How often the properties were changed: the version for optimistic concurrency.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub version: u64,
-    /// Other IDs of the same visitor.
+    /// Other IDs that were reported together with this one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub aliases: BTreeMap<VisitorId, AliasRecord>,
 }
@@ -52,31 +56,57 @@ pub struct SiteRecord {
     pub last: UnixSeconds,
     /// The consent that it stood on, and when each was first relied on (rule C4).
     pub consent: BTreeMap<Basis, UnixSeconds>,
+    /// The broker has only this site's own word for it: no hop, no page of the primary and no link has shown it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub on_own_word: bool,
 }
 
-/// How two IDs were found to be one visitor.
+/// What ties two IDs. The later in this list, the stronger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AliasKind {
+    /// A browser with one of them followed a link with the other. It may be another person's link.
+    Link,
+    /// A hop brought one of them to the browser that held the other, and both are visitor IDs of the broker.
+    SameBrowser,
+    /// The other is a provisional ID, which the same browser exchanged for this one.
+    Provisional,
+}
+
+/// How two IDs were found together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct AliasRecord {
-    /// The site that told.
+    /// The site that reported it.
     pub site: String,
     /// When.
     pub at: UnixSeconds,
+    /// By what. Records of older versions do not say it: those are evidence, like a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<AliasKind>,
 }
 
 impl AliasRecord {
-    /// Whether `other`, what is held of the ID that this names, is the same visitor's. The site that said so must have seen
-    /// that ID too, or nothing may be held of it: else a site could end, or have exported, another's visitor.
+    /// Whether revocation and export follow this alias to `other`, what is held of the ID that it names (rule L9): only to a
+    /// provisional ID. The site's word is not enough: the broker itself must never have seen that ID on any site, and no
+    /// other site may have reported it. Else a site could end, or have exported, a visitor of others.
     #[must_use]
     pub fn counts(&self, other: &Held) -> bool {
-        match other {
-            Held::Record(record) => record.sites.contains_key(&self.site),
-            Held::Nothing | Held::Revoked | Held::Unreadable => true,
-        }
+        self.kind == Some(AliasKind::Provisional)
+            && match other {
+                Held::Nothing | Held::Revoked => true,
+                Held::Record(record) => record.sites.iter().all(|(site, seen)| *site == self.site && seen.on_own_word),
+                Held::Unreadable => false,
+            }
     }
 }
 
 json_object!(written Record, SiteRecord, AliasRecord, Versioned);
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(number: &u64) -> bool {
@@ -101,8 +131,8 @@ pub struct Write {
 pub enum Writer {
     /// The broker itself, for this site: a hop, a page of the primary, or a visitor's no.
     Broker(String),
-    /// The broker, for a site that a link led to, whose token was verified. It counts where the link's own site is in the
-    /// record, or there is none.
+    /// The broker, for a site that a link led to, whose token was verified. It may write only where the broker has seen the
+    /// link's own site in the record, or where its destination is in it already (rule L10).
     Link {
         /// The site that the link led to.
         site: String,
@@ -127,8 +157,13 @@ pub enum Change {
         /// Where the visitor came from. Only a new record takes it.
         first_touch: Option<FirstTouch>,
     },
-    /// Another ID is the same visitor.
-    Alias(VisitorId),
+    /// Another ID was found together with this one.
+    Alias {
+        /// The other ID.
+        other: VisitorId,
+        /// By what.
+        kind: AliasKind,
+    },
     /// Properties, if the version is still the expected one.
     Properties {
         /// What changes.
@@ -216,18 +251,43 @@ impl Record {
         Self { created, first_touch, sites, properties, version: 0, aliases }
     }
 
-    fn see(&mut self, site: &str, basis: Basis, at: UnixSeconds) {
+    fn see(&mut self, site: &str, basis: Basis, at: UnixSeconds, on_own_word: bool) {
         let seen = match self.sites.get_mut(site) {
             Some(seen) => seen,
             None => {
-                let new = SiteRecord { first: at, last: at, consent: BTreeMap::new() };
+                let new = SiteRecord { first: at, last: at, consent: BTreeMap::new(), on_own_word };
                 self.sites.entry(site.to_owned()).or_insert(new)
             }
         };
+        seen.on_own_word &= on_own_word;
         seen.first = seen.first.min(at);
         seen.last = seen.last.max(at);
         let since = seen.consent.entry(basis).or_insert(at);
         *since = (*since).min(at);
+    }
+
+    /// Whether the broker itself has seen that site in this record.
+    fn vouches_for(&self, site: &str) -> bool {
+        self.sites.get(site).is_some_and(|seen| !seen.on_own_word)
+    }
+
+    fn add_alias(&mut self, other: VisitorId, note: AliasRecord) -> Outcome {
+        if let Some(known) = self.aliases.get_mut(&other) {
+            if note.kind > known.kind {
+                *known = note;
+            }
+            return Outcome::Done;
+        }
+        if self.aliases.len() >= ALIASES_MAX {
+            let evidence = self.aliases.iter().filter(|(_, known)| known.kind < Some(AliasKind::Provisional));
+            let oldest = evidence.min_by_key(|(_, known)| known.at).map(|(id, _)| *id);
+            match oldest.filter(|_| note.kind == Some(AliasKind::Provisional)) {
+                Some(oldest) => self.aliases.remove(&oldest),
+                None => return Outcome::TooManyAliases,
+            };
+        }
+        self.aliases.insert(other, note);
+        Outcome::Done
     }
 }
 
@@ -243,7 +303,7 @@ pub(super) fn apply(held: &mut Held, write: &Write, other_is_revoked: bool) -> O
         let is_in = |site: &str| record.sites.contains_key(site);
         match &write.by {
             Writer::Site(site) => is_in(site),
-            Writer::Link { site, from } => is_in(site) || is_in(from),
+            Writer::Link { site, from } => is_in(site) || record.vouches_for(from),
             Writer::Broker(_) | Writer::Operator => true,
         }
     };
@@ -252,6 +312,7 @@ pub(super) fn apply(held: &mut Held, write: &Write, other_is_revoked: bool) -> O
         Held::Unreadable if write.change == Change::Revoke => return Outcome::Done,
         Held::Unreadable => return Outcome::Unreadable,
         Held::Record(record) if !knows(record) => return Outcome::NotSeen,
+        Held::Nothing if matches!(write.by, Writer::Link { .. }) => return Outcome::NotSeen,
         Held::Record(_) | Held::Nothing => {}
     }
     match (&write.change, held) {
@@ -262,18 +323,18 @@ pub(super) fn apply(held: &mut Held, write: &Write, other_is_revoked: bool) -> O
                 *held = Held::Record(Box::new(Record::new(*created, first_touch.clone())));
             }
             if let Held::Record(record) = held {
-                record.see(site, *basis, write.at);
+                let on_own_word = match &write.by {
+                    Writer::Site(_) => true,
+                    Writer::Link { from, .. } => !record.vouches_for(from),
+                    Writer::Broker(_) | Writer::Operator => false,
+                };
+                record.see(site, *basis, write.at, on_own_word);
             }
             Outcome::Done
         }
-        (Change::Alias(_), _) if other_is_revoked => Outcome::Revoked,
-        (Change::Alias(other), Held::Record(record)) => {
-            if record.aliases.len() >= ALIASES_MAX && !record.aliases.contains_key(other) {
-                return Outcome::TooManyAliases;
-            }
-            let note = AliasRecord { site: site.unwrap_or_default().to_owned(), at: write.at };
-            record.aliases.entry(*other).or_insert(note);
-            Outcome::Done
+        (Change::Alias { .. }, _) if other_is_revoked => Outcome::Revoked,
+        (Change::Alias { other, kind }, Held::Record(record)) => {
+            record.add_alias(*other, AliasRecord { site: site.unwrap_or_default().to_owned(), at: write.at, kind: Some(*kind) })
         }
         (Change::Properties { change, expected }, Held::Record(record)) => {
             if expected.is_some_and(|expected| expected != record.version) {
@@ -287,6 +348,6 @@ pub(super) fn apply(held: &mut Held, write: &Write, other_is_revoked: bool) -> O
                 Err(refusal) => Outcome::Refused(refusal),
             }
         }
-        (Change::Alias(_) | Change::Properties { .. }, _) => Outcome::NotSeen,
+        (Change::Alias { .. } | Change::Properties { .. }, _) => Outcome::NotSeen,
     }
 }

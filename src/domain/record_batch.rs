@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
 
-use super::record::{AliasRecord, Change, Held, Outcome, Write, Writer, apply};
+use super::record::{AliasKind, Change, Held, Outcome, Write, Writer, apply};
 
 /// What the store holds of each ID that the writes concern.
 pub type Loaded = HashMap<VisitorId, Held>;
@@ -48,7 +48,7 @@ pub fn touched(writes: &[Arc<Write>]) -> Vec<VisitorId> {
     let mut ids: Vec<_> = writes
         .iter()
         .flat_map(|write| match &write.change {
-            Change::Alias(other) => [Some(write.visitor), Some(*other)],
+            Change::Alias { other, .. } => [Some(write.visitor), Some(*other)],
             _ => [Some(write.visitor), None],
         })
         .flatten()
@@ -107,16 +107,18 @@ impl Batch<'_> {
 
     fn take(&mut self, write: &Write) -> Outcome {
         let other_is_revoked = match &write.change {
-            Change::Alias(other) if *other == write.visitor => return Outcome::Done,
-            Change::Alias(other) => *self.held(*other) == Held::Revoked,
+            Change::Alias { other, .. } if *other == write.visitor => return Outcome::Done,
+            Change::Alias { other, .. } => *self.held(*other) == Held::Revoked,
             _ => false,
         };
         let held = self.held(write.visitor);
         let outcome = apply(held, write, other_is_revoked);
         match (&write.change, &outcome) {
             (Change::Revoke, Outcome::Done) => self.revoke(write.visitor, write.at),
-            // The same visitor has asked to be forgotten under the other ID.
-            (Change::Alias(_), Outcome::Revoked) if other_is_revoked => self.revoke_known(write),
+            // The same visitor has asked to be forgotten under the provisional ID.
+            (Change::Alias { kind: AliasKind::Provisional, .. }, Outcome::Revoked) if other_is_revoked => {
+                self.revoke_known(write)
+            }
             (_, Outcome::Done | Outcome::Properties(_)) => {
                 self.changed.insert(write.visitor);
             }
@@ -137,17 +139,19 @@ impl Batch<'_> {
         }
     }
 
+    /// Ends an ID, and with it its provisional IDs. Those have no aliases of their own, so this goes no further.
     fn revoke(&mut self, visitor: VisitorId, at: UnixSeconds) {
-        let mut waiting = vec![(visitor, None::<AliasRecord>)];
-        while let Some((visitor, alias)) = waiting.pop() {
-            let held = self.held(visitor);
-            if *held == Held::Revoked || alias.is_some_and(|alias| !alias.counts(held)) {
+        let held = std::mem::replace(self.held(visitor), Held::Revoked);
+        self.revoked.push((visitor, at));
+        let Held::Record(record) = held else { return };
+        for (alias, note) in record.aliases {
+            if note.kind != Some(AliasKind::Provisional) {
                 continue;
             }
-            let held = std::mem::replace(held, Held::Revoked);
-            self.revoked.push((visitor, at));
-            if let Held::Record(record) = held {
-                waiting.extend(record.aliases.into_iter().map(|(alias, note)| (alias, Some(note))));
+            let held = self.held(alias);
+            if *held != Held::Revoked && note.counts(held) {
+                *held = Held::Revoked;
+                self.revoked.push((alias, at));
             }
         }
     }

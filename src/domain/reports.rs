@@ -32,7 +32,7 @@ pub enum Report {
         at: UnixSeconds,
         /// On what consent it was taken.
         basis: Basis,
-        /// The ID that this site has instead, if it has another: the two are aliases (rule L3).
+        /// The ID that this site has instead, if it has another: evidence that the two may be one visitor (rules L3, L9).
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         held: Option<VisitorId>,
     },
@@ -45,14 +45,17 @@ pub enum Report {
         /// On what consent.
         basis: Basis,
     },
-    /// A provisional ID of this site met the visitor ID.
+    /// A hop brought the visitor ID to a browser that held another ID on this site.
     Alias {
         /// The visitor ID.
         visitor: VisitorId,
-        /// The provisional ID.
+        /// The other ID.
         other: VisitorId,
         /// When.
         at: UnixSeconds,
+        /// The other is a provisional ID of this site, and has given way.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        provisional: bool,
     },
     /// The visitor refused, or asked to be forgotten (rule C1). It is believed from every site, whenever it was.
     Refusal {
@@ -61,6 +64,15 @@ pub enum Report {
         /// When.
         at: UnixSeconds,
     },
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 impl Report {

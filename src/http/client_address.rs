@@ -6,6 +6,8 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use ipnet::IpNet;
 use ring::digest;
 
+use crate::base::network::{Network, is_public};
+
 use super::facts::text;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -34,6 +36,15 @@ impl TrustedProxies {
             }
         }
         Some(client)
+    }
+
+    /// The client's network (rule L2). `None` where the address is not one client's own: a private one, or that of a trusted
+    /// proxy that did not say for which client it asks. In the localhost profile all addresses are loopback, and those count.
+    #[must_use]
+    pub fn network(&self, peer: Option<IpAddr>, headers: &HeaderMap, is_for_localhost: bool) -> Option<Network> {
+        let client = self.client(peer, headers)?;
+        let is_clients_own = is_public(client) && !self.contains(Some(client));
+        (is_clients_own || (is_for_localhost && client.is_loopback())).then(|| Network::of(client))
     }
 
     /// A digest that tells clients apart for some minutes (rule S16). It never leaves the process's memory, is never
@@ -76,5 +87,42 @@ mod tests {
         assert_eq!(client("::1", &["nonsense"]), "::1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+    }
+
+    #[test]
+    fn l2_a_network_is_known_only_by_a_clients_own_address() {
+        let proxies = TrustedProxies(["10.0.0.0/8", "192.0.2.0/24", "127.0.0.1/32"].map(|net| net.parse().unwrap()).to_vec());
+        for (peer, forwarded, production, localhost) in [
+            // No proxy, or one that says where the client is.
+            ("198.51.100.7", "", Some("198.51.100.7"), Some("198.51.100.7")),
+            ("2001:db8:1:2::3", "", Some("2001:db8:1::"), Some("2001:db8:1::")),
+            ("::ffff:198.51.100.7", "", Some("198.51.100.7"), Some("198.51.100.7")),
+            ("10.0.0.1", "198.51.100.7", Some("198.51.100.7"), Some("198.51.100.7")),
+            ("192.0.2.1", "203.0.113.9, 198.51.100.7, 192.0.2.9", Some("198.51.100.7"), Some("198.51.100.7")),
+            // A client that is no proxy may say what it likes.
+            ("198.51.100.7", "203.0.113.9", Some("198.51.100.7"), Some("198.51.100.7")),
+            // A proxy that does not say it, be its own address public or private, and one that nobody named.
+            ("192.0.2.1", "", None, None),
+            ("192.0.2.1", "nonsense", None, None),
+            ("10.0.0.1", "", None, None),
+            ("172.16.0.1", "198.51.100.7", None, None),
+            ("10.0.0.1", "192.168.0.4", None, None),
+            ("10.0.0.1", "fd00::1", None, None),
+            // The developer's own machine.
+            ("127.0.0.1", "", None, Some("127.0.0.1")),
+            ("127.0.1.1", "", None, Some("127.0.1.0")),
+            ("::1", "", None, Some("::1")),
+        ] {
+            let mut headers = HeaderMap::new();
+            if !forwarded.is_empty() {
+                headers.insert(X_FORWARDED_FOR, HeaderValue::from_str(forwarded).unwrap());
+            }
+            for (is_for_localhost, expected) in [(false, production), (true, localhost)] {
+                let network = proxies.network(peer.parse().ok(), &headers, is_for_localhost);
+                let expected = expected.map(|address| Network::of(address.parse().unwrap()));
+                assert_eq!(network, expected, "{peer}, {forwarded:?}, {is_for_localhost}");
+            }
+        }
+        assert_eq!(proxies.network(None, &HeaderMap::new(), true), None);
     }
 }

@@ -36,6 +36,12 @@ impl CookieJar {
     pub const LOCALHOST: Self =
         Self { id: cookie::ID_LOCALHOST, site_id: cookie::SITE_ID_LOCALHOST, hop: cookie::HOP_LOCALHOST, secure: false };
 
+    /// Whether this is the localhost profile.
+    #[must_use]
+    pub const fn is_for_localhost(&self) -> bool {
+        !self.secure
+    }
+
     /// What the ID cookies of a request to `site` say.
     #[must_use]
     pub fn read_id(&self, headers: &HeaderMap, site: &Site, now: UnixSeconds) -> Reading {

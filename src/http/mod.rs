@@ -18,6 +18,7 @@ use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderMap;
 
 use crate::base::clock::{Clock, UnixSeconds};
+use crate::base::network::Network;
 use crate::base::random::Random;
 use crate::domain::site::Site;
 use crate::domain::site_cookie::{Reading, SiteState};
@@ -56,6 +57,13 @@ impl Env {
             Some(identity) if self.revoked.contains(identity.visitor) => (Reading { state: SiteState::DENIED, ..reading }, true),
             _ => (reading, false),
         }
+    }
+
+    /// The network of the client that sent a request, as far as the satellite can tell (rule L2).
+    #[must_use]
+    pub fn network(&self, head: &RequestHead) -> Option<Network> {
+        let peer = head.peer_addr.map(|address| address.ip());
+        self.proxies.network(peer, &head.headers, self.cookies.is_for_localhost())
     }
 
     /// Whether the client that sent a request may do, just now, what costs something.

@@ -3,10 +3,10 @@
 //! In three parts, since the memory of used tokens may be on another machine: [`check`] everything, claim the token, and
 //! [`Arriving::finish`].
 
-use actix_web::http::header::HeaderMap;
+use actix_web::dev::RequestHead;
 
 use crate::base::clock::UnixSeconds;
-use crate::domain::arrival::{self, Alias, Refusal};
+use crate::domain::arrival::{self, Alias, Bearer, Refusal};
 use crate::domain::consent::{Basis, Standing};
 use crate::domain::reports::Report;
 use crate::domain::site::Role;
@@ -36,7 +36,7 @@ pub struct Brought<'a> {
     /// The token.
     pub token: &'a str,
     /// The request that brought it.
-    pub headers: &'a HeaderMap,
+    pub head: &'a RequestHead,
     /// The origin of the page that led here: as the browser says, or the page's own script (rule L2).
     pub referrer: Option<&'a str>,
 }
@@ -68,7 +68,7 @@ pub fn check(
     state: &SiteState,
     standing: Standing,
 ) -> Result<Arriving, Refusal> {
-    let Brought { token, headers, referrer } = *brought;
+    let Brought { token, head, referrer } = *brought;
     if token.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -92,8 +92,11 @@ pub fn check(
         return Err(Refusal::Token(TokenRefusal::UnknownKey));
     };
     let verified = unverified.verify(&verifier, now).map_err(Refusal::Token)?;
-    let flow = env.cookies.flow(headers, verified.flow());
-    arrival::check(&verified, issuer, flow, referrer)?;
+    let bearer = match verified.kind() {
+        TokenKind::Bounce => Bearer { flow: env.cookies.flow(&head.headers, verified.flow()), ..Bearer::default() },
+        TokenKind::Link => Bearer { referrer, network: env.network(head), ..Bearer::default() },
+    };
+    arrival::check(&verified, issuer, &bearer)?;
     if env.revoked.contains(verified.visitor()) {
         return Err(Refusal::Revoked);
     }
@@ -126,7 +129,9 @@ impl Arriving {
             (Some(LinkProof { from, token, basis }), alias) => {
                 Some(Report::Link { from, token, at: self.now, basis, held: alias.map(|alias| alias.from) })
             }
-            (None, Some(Alias { from, to })) => Some(Report::Alias { visitor: to, other: from, at: self.now }),
+            (None, Some(Alias { from, to, was_provisional })) => {
+                Some(Report::Alias { visitor: to, other: from, at: self.now, provisional: was_provisional })
+            }
             // The broker sent this token: it knows.
             (None, None) => None,
         };

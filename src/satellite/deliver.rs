@@ -13,6 +13,7 @@ use crate::domain::reports::{Report, Reported};
 
 use super::Satellite;
 use super::access::look;
+use super::unseen::{Unseen, Waiting};
 
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(10);
@@ -20,13 +21,15 @@ const RETRY_LAST: Duration = Duration::from_secs(10);
 /// Delivers what is put into the outbox. It never ends.
 pub async fn deliver(satellite: Arc<Satellite>) {
     let mut pauses = Pauses::default();
+    let mut unseen = Unseen::default();
     loop {
+        send_again(&satellite, &mut unseen).await;
         let sites = satellite.outbox.sites();
         pauses.forget_all_but(&sites);
         let now = Instant::now();
         let due: Vec<_> = sites.into_iter().filter(|site| pauses.is_due(site, now)).collect();
         if due.is_empty() {
-            match pauses.next_end() {
+            match pauses.next_end().into_iter().chain(unseen.next_due()).min() {
                 // Something that is new may be of another site.
                 Some(end) => drop(timeout_at(end, satellite.outbox.changed()).await),
                 None => satellite.outbox.changed().await,
@@ -34,9 +37,14 @@ pub async fn deliver(satellite: Arc<Satellite>) {
             continue;
         }
         for site in due {
-            let Err(problem) = deliver_for(&satellite, &site).await else {
-                pauses.end(&site);
-                continue;
+            let problem = match deliver_for(&satellite, &site).await {
+                Ok(not_seen) => {
+                    pauses.end(&site);
+                    let now = Instant::now();
+                    keep(&satellite, &mut unseen, not_seen.into_iter().map(|report| Some(Waiting::new(&site, report, now))));
+                    continue;
+                }
+                Err(problem) => problem,
             };
             if satellite.breaker.circuit() == Circuit::Closed {
                 look(&satellite, &site).await;
@@ -89,24 +97,63 @@ impl Pauses {
     }
 }
 
-async fn deliver_for(satellite: &Satellite, site: &Origin) -> Result<(), String> {
+/// Sends the reports of one site that wait in the outbox. Returns the links whose visitors the broker does not know yet.
+async fn deliver_for(satellite: &Satellite, site: &Origin) -> Result<Vec<Report>, String> {
     let reports = satellite.outbox.first_of(site);
-    let outcomes = satellite.records.report(site, reports.clone()).await.map_err(|unavailable| unavailable.0)?;
-    if outcomes.len() != reports.len() {
-        return Err("not one outcome for each report".to_owned());
-    }
-    let refused = outcomes.iter().filter(|outcome| !matches!(outcome, Reported::Recorded | Reported::Revoked)).count();
-    if refused > 0 {
-        tracing::warn!(site = site.as_str(), refused, ?outcomes, "the broker does not take these reports");
-    }
+    let outcomes = report(satellite, site, reports.clone()).await?;
     satellite.outbox.delivered(site, &reports, &outcomes);
+    let is_unseen = |(report, outcome): &(&Report, &Reported)| is_link_not_seen(report, **outcome);
+    let unseen = reports.iter().zip(&outcomes).filter(is_unseen).map(|(report, _)| report.clone()).collect();
     if let (Some(file), true) = (satellite.refusals.clone(), reports.iter().any(Report::is_refusal)) {
         let removed = block(move || file.remove(&reports)).await;
         if !matches!(removed, Ok(Ok(()))) {
             tracing::warn!("refusals that were delivered stay on disk, and are delivered again after a restart");
         }
     }
-    Ok(())
+    Ok(unseen)
+}
+
+/// Sends once more what is due of the links whose visitors the broker did not know.
+async fn send_again(satellite: &Satellite, unseen: &mut Unseen) {
+    let Some((site, due)) = unseen.take_due(Instant::now()) else { return };
+    let reports = due.iter().map(|waiting| waiting.report().clone()).collect();
+    let outcomes = report(satellite, &site, reports).await;
+    let now = Instant::now();
+    let not_yet = due.into_iter().enumerate().filter_map(|(index, waiting)| {
+        let is_over = outcomes.as_ref().is_ok_and(|outcomes| !is_link_not_seen(waiting.report(), outcomes[index]));
+        (!is_over).then(|| waiting.put_off(now))
+    });
+    keep(satellite, unseen, not_yet);
+}
+
+/// Keeps reports for later. Those that have waited long enough, or find no room, are given up and counted.
+fn keep(satellite: &Satellite, unseen: &mut Unseen, reports: impl Iterator<Item = Option<Waiting>>) {
+    let given_up = reports.map(|waiting| waiting.is_some_and(|waiting| unseen.keep(waiting))).filter(|is_kept| !is_kept).count();
+    if given_up > 0 {
+        satellite.outbox.give_up(given_up as u64);
+        tracing::warn!(given_up, "links given up: the broker has not seen their visitors on the sites that they came from");
+    }
+}
+
+/// Sends reports; one outcome for each.
+async fn report(satellite: &Satellite, site: &Origin, reports: Vec<Report>) -> Result<Vec<Reported>, String> {
+    let outcomes = satellite.records.report(site, reports.clone()).await.map_err(|unavailable| unavailable.0)?;
+    if outcomes.len() != reports.len() {
+        return Err("not one outcome for each report".to_owned());
+    }
+    let is_refused = |(report, outcome): &(&Report, &Reported)| {
+        !matches!(outcome, Reported::Recorded | Reported::Revoked) && !is_link_not_seen(report, **outcome)
+    };
+    let refused = reports.iter().zip(&outcomes).filter(is_refused).count();
+    if refused > 0 {
+        tracing::warn!(site = site.as_str(), refused, ?outcomes, "the broker does not take these reports");
+    }
+    Ok(outcomes)
+}
+
+/// The broker has not seen the link's own site in the record, which may still be on its way (rule L10).
+const fn is_link_not_seen(report: &Report, outcome: Reported) -> bool {
+    matches!((report, outcome), (Report::Link { .. }, Reported::NotSeen))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::base::origin::Origin;
 use crate::base::random::random_bytes;
-use crate::domain::arrival::TOO_MANY;
+use crate::domain::arrival::{NO_NETWORK, TOO_MANY};
 use crate::domain::contract::PREFIX;
 use crate::domain::decision::Facts;
 use crate::domain::link_url::{Link, decode};
@@ -85,10 +85,11 @@ fn token_for(
     }
     // A provisional ID is this site's own affair until the broker knows of it.
     let identity = facts.cookies.state.identity.filter(|identity| identity.source != Source::Provisional).ok_or("no_id")?;
+    let network = env.network(request.head()).ok_or(NO_NETWORK)?;
     let id = TokenId(random_bytes(&*env.random).map_err(|_| "no_randomness")?);
     let keys = served.keys.load();
     let key = keys.signing_key(now).ok_or("no_key")?;
     let statement =
         Statement { issuer: &served.site.origin, audience: origin, visitor: identity.visitor, now, life: TOKEN_LIFE_MAX, id };
-    Ok(link_token(key, &statement))
+    Ok(link_token(key, &statement, &network))
 }

@@ -169,8 +169,12 @@ pub async fn remember(
     }
     let now = env.clock.now();
     let records = &*satellite.records;
+    // An ID that came by a link is another site's word: it gives nothing that the broker did not confirm (rule L10).
+    let is_brokers = identity.source == Source::Broker;
     let outcome = match records.change_properties(site, identity.visitor, change.clone(), None).await {
-        Ok(Outcome::NotSeen) if claim(records, served, &identity, standing, now).await == Ok(Reported::Recorded) => {
+        Ok(Outcome::NotSeen)
+            if is_brokers && claim(records, served, &identity, standing, now).await == Ok(Reported::Recorded) =>
+        {
             records.change_properties(site, identity.visitor, change, None).await
         }
         outcome => outcome,
@@ -183,7 +187,8 @@ pub async fn remember(
     }
 }
 
-/// The broker does not know an ID that this site holds: what the hop would have written was lost (rule A2). Where there is no record at all, the broker takes this site's word.
+/// Reports an ID that a hop brought and that the broker has no record of, since what the hop would have written was lost (rule
+/// A2). The broker takes this site's word where there is no record.
 async fn claim(
     records: &dyn Records,
     served: &ServedSite,

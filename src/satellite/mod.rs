@@ -15,6 +15,7 @@ pub mod me;
 pub mod page;
 pub mod script_hop;
 pub mod sdk;
+mod unseen;
 pub mod watch;
 
 use std::sync::Arc;

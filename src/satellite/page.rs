@@ -204,9 +204,8 @@ impl Request<'_> {
             }
             Parameter::Once(token) if !token.is_empty() && !self.env.may(self.head) => Err(ArrivalRefusal::TooMany),
             Parameter::Once(token) => {
-                let headers = &self.head.headers;
                 is_link = UnverifiedToken::parse(token).is_ok_and(|token| token.kind() == TokenKind::Link);
-                let brought = Brought { token, headers, referrer: referrer_origin(headers) };
+                let brought = Brought { token, head: self.head, referrer: referrer_origin(&self.head.headers) };
                 check(self.satellite, self.env, self.served, &brought, state, self.standing)
             }
             Parameter::Absent | Parameter::Repeated => Err(ArrivalRefusal::Repeated),

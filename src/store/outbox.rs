@@ -96,6 +96,11 @@ impl Outbox {
         }
     }
 
+    /// Counts reports as lost that were taken out and given up.
+    pub fn give_up(&self, count: u64) {
+        self.lost.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Waits until something is put in, or the last is delivered.
     pub async fn changed(&self) {
         self.changed.notified().await;
@@ -113,7 +118,7 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// How many gave way.
+    /// How many gave way, or were given up.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
@@ -140,8 +145,12 @@ mod tests {
     #[test]
     fn l3_reports_stay_until_they_are_delivered_and_in_order() {
         let random = CountingRandom::default();
-        let alias =
-            || Report::Alias { visitor: VisitorId::mint(&random).unwrap(), other: VisitorId::mint(&random).unwrap(), at: NOW };
+        let alias = || Report::Alias {
+            visitor: VisitorId::mint(&random).unwrap(),
+            other: VisitorId::mint(&random).unwrap(),
+            at: NOW,
+            provisional: true,
+        };
         let outbox = Outbox::new(10);
         let (one, two, three) = (alias(), alias(), alias());
         for (name, report) in [("shop", &one), ("shop", &one), ("shop", &two), ("learn", &three)] {
@@ -165,7 +174,7 @@ mod tests {
         outbox.put(&site("shop"), refusal.clone());
         let mut last = None;
         for _ in 0..3 {
-            let alias = Report::Alias { visitor: id(), other: id(), at: NOW };
+            let alias = Report::Alias { visitor: id(), other: id(), at: NOW, provisional: true };
             outbox.put(&site("shop"), alias.clone());
             last = Some(alias);
         }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::base::network::is_public;
 use crate::domain::rate::Rate;
 
 /// How many cells there are: half a MiB. Of ten thousand clients that are busy at once, one in seven shares a bucket.
@@ -50,17 +51,6 @@ impl RateLimit {
             (full_at - now <= self.depth).then_some(full_at)
         });
         taken.is_ok()
-    }
-}
-
-const fn is_public(client: IpAddr) -> bool {
-    match client.to_canonical() {
-        IpAddr::V4(four) => {
-            let [first, second, ..] = four.octets();
-            let is_carriers = first == 100 && second & 0b1100_0000 == 64; // RFC 6598
-            !(four.is_private() || four.is_loopback() || four.is_link_local() || is_carriers)
-        }
-        IpAddr::V6(six) => !(six.is_unique_local() || six.is_loopback() || six.is_unicast_link_local()),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::base::origin::Origin;
 use crate::domain::consent::Basis;
 use crate::domain::first_touch::{FirstTouch, OwnHosts};
 use crate::domain::properties::PropertyChange;
-use crate::domain::record::{Change, Held, Outcome, Record, Write, Writer};
+use crate::domain::record::{AliasKind, Change, Held, Outcome, Record, Write, Writer};
 use crate::domain::reports::{REPORT_AGE_MAX, REVOCATIONS_MAX, Report, Reported, Revocations};
 use crate::domain::siblings::Siblings;
 use crate::domain::url::PageUrl;
@@ -163,21 +163,27 @@ impl Keeper {
                     return Err(NoWrites::Never(Reported::Unproved));
                 }
                 let visitor = self.proved(site, &from, &token, at)?;
-                let seen = Change::Seen { basis, created: at, first_touch: None };
-                let vouched = Writer::Link { site: name.clone(), from };
-                let mut writes = vec![Write { visitor, by: vouched.clone(), at, change: seen }];
-                if let Some(held) = held {
-                    writes.push(Write { visitor, by: vouched, at, change: Change::Alias(held) });
-                    writes.push(Write { visitor: held, by: Writer::Site(name), at, change: Change::Alias(visitor) });
+                let by = Writer::Link { site: name.clone(), from };
+                let alias = |other| Change::Alias { other, kind: AliasKind::Link };
+                match held {
+                    None => {
+                        let seen = Change::Seen { basis, created: at, first_touch: None };
+                        vec![Write { visitor, by, at, change: seen }]
+                    }
+                    // The site keeps the ID that it has, so the token's record is none of its business.
+                    Some(held) => vec![
+                        Write { visitor, by, at, change: alias(held) },
+                        Write { visitor: held, by: Writer::Site(name), at, change: alias(visitor) },
+                    ],
                 }
-                writes
             }
             Report::Seen { visitor, at, basis } => {
                 let change = Change::Seen { basis, created: at, first_touch: None };
                 vec![Write { visitor, by: Writer::Site(name), at, change }]
             }
-            Report::Alias { visitor, other, at } => {
-                vec![Write { visitor, by: Writer::Site(name), at, change: Change::Alias(other) }]
+            Report::Alias { visitor, other, at, provisional } => {
+                let kind = if provisional { AliasKind::Provisional } else { AliasKind::SameBrowser };
+                vec![Write { visitor, by: Writer::Site(name), at, change: Change::Alias { other, kind } }]
             }
             // Whoever says it, a no is a no: it outranks the question which sites are in the record. By the broker's clock, since
             // it must last for as long as a cookie may hold the ID, whatever the satellite's clock says.

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::base::encoding::{base64url, from_base64url};
 use crate::base::json::{json_object, present};
+use crate::base::network::Network;
 
 /// How long a bounce or link token lives at most. A longer one is refused even when it is signed (rule T4).
 pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(60);
@@ -116,6 +117,36 @@ impl fmt::Display for FlowFragment {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TokenId(pub [u8; 16]);
 
+/// The `net` claim of a link token: the network of the client that it was made for (rule L2). The token ID is hashed with
+/// it, so the tags of one client's tokens differ. It hides little: all 2^24 IPv4 networks can be tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NetworkTag([u8; 3]);
+
+impl NetworkTag {
+    /// The first 24 bits of SHA-256 over the token's name and the network's octets.
+    #[must_use]
+    pub fn new(id: TokenId, network: &Network) -> Self {
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        context.update(&id.0);
+        context.update(network.as_bytes());
+        let mut tag = [0; 3];
+        tag.copy_from_slice(&context.finish().as_ref()[..3]);
+        Self(tag)
+    }
+
+    /// 4 characters of base64url.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        from_base64url(text).map(Self)
+    }
+
+    /// The 3 octets.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 3] {
+        &self.0
+    }
+}
+
 /// The claims as they travel. All of them must be there, no other may be, none twice.
 #[derive(Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
@@ -128,6 +159,29 @@ pub(super) struct WireClaims {
     pub(super) jti: String,
     #[serde(default, deserialize_with = "present")]
     pub(super) flow: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) net: Option<String>,
 }
 
 json_object!(WireClaims);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l2_the_tag_of_a_network_is_another_for_each_token_and_each_network() {
+        let tag = |id: u8, address: &str| NetworkTag::new(TokenId([id; 16]), &Network::of(address.parse().unwrap()));
+        assert_eq!(tag(1, "192.0.2.1"), tag(1, "192.0.2.200"));
+        assert_eq!(tag(1, "192.0.2.1"), tag(1, "::ffff:192.0.2.1"));
+        assert_eq!(tag(1, "2001:db8:1::1"), tag(1, "2001:db8:1:2::1"));
+        for other in [tag(2, "192.0.2.1"), tag(1, "192.0.3.1"), tag(1, "2001:db8:1::1"), tag(1, "2001:db8:2::1")] {
+            assert_ne!(tag(1, "192.0.2.1"), other);
+        }
+        let text = base64url(tag(1, "192.0.2.1").as_bytes());
+        assert_eq!((text.len(), NetworkTag::parse(&text)), (4, Some(tag(1, "192.0.2.1"))));
+        for wrong in ["", "AAA", "AAAAA", "AAA=", "AA+A", " AAA", "AAAA="] {
+            assert_eq!(NetworkTag::parse(wrong), None, "{wrong:?}");
+        }
+    }
+}

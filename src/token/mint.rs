@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::base::clock::UnixSeconds;
 use crate::base::encoding::{base64url, push_base64url};
 use crate::base::id::VisitorId;
+use crate::base::network::Network;
 use crate::base::origin::Origin;
 
-use super::claims::{Flow, TokenId, TokenKind};
+use super::claims::{Flow, NetworkTag, TokenId, TokenKind};
 use super::key::SigningKey;
 
 /// A token, fit to be a query parameter's value as it is. `Debug` does not print it (rule R8).
@@ -49,32 +50,29 @@ pub struct Statement<'a> {
 /// Mints a bounce token.
 #[must_use]
 pub fn bounce_token(key: &SigningKey, statement: &Statement<'_>, flow: Flow) -> Token {
-    mint(key, TokenKind::Bounce, statement, Some(flow))
+    mint(key, TokenKind::Bounce, statement, "flow", flow.as_bytes())
 }
 
-/// Mints a link token.
+/// Mints a link token. It counts for clients on `network` only.
 #[must_use]
-pub fn link_token(key: &SigningKey, statement: &Statement<'_>) -> Token {
-    mint(key, TokenKind::Link, statement, None)
+pub fn link_token(key: &SigningKey, statement: &Statement<'_>, network: &Network) -> Token {
+    mint(key, TokenKind::Link, statement, "net", NetworkTag::new(statement.id, network).as_bytes())
 }
 
-fn mint(key: &SigningKey, kind: TokenKind, statement: &Statement<'_>, flow: Option<Flow>) -> Token {
+/// `binding` names the claim that binds this kind of token to one browser or network, and `bound` is its value.
+fn mint(key: &SigningKey, kind: TokenKind, statement: &Statement<'_>, binding: &str, bound: &[u8]) -> Token {
     let Statement { issuer, audience, visitor, now, life, id } = statement;
     // Origins, UUIDs, numbers and base64url need no JSON escapes, so the claims can be written as they are.
     let mut claims = String::with_capacity(320);
     let _ = write!(
         claims,
-        r#"{{"iss":"{issuer}","aud":"{audience}","sub":"{}","iat":{now},"exp":{},"jti":"{}""#,
+        r#"{{"iss":"{issuer}","aud":"{audience}","sub":"{}","iat":{now},"exp":{},"jti":"{}","{binding}":""#,
         visitor.text(&mut VisitorId::buffer()),
         now.plus(*life),
         base64url(&id.0),
     );
-    if let Some(flow) = flow {
-        claims.push_str(r#","flow":""#);
-        push_base64url(&mut claims, flow.as_bytes());
-        claims.push('"');
-    }
-    claims.push('}');
+    push_base64url(&mut claims, bound);
+    claims.push_str("\"}");
 
     let mut token = String::with_capacity(640);
     token.push_str(key.header(kind));

@@ -15,9 +15,10 @@ use crate::base::clock::UnixSeconds;
 use crate::base::encoding::from_base64url;
 use crate::base::id::VisitorId;
 use crate::base::json::json_object;
+use crate::base::network::Network;
 use crate::base::origin::Origin;
 
-use super::claims::{CLOCK_SKEW, Flow, TOKEN_LENGTH_MAX, TOKEN_LIFE_MAX, TokenId, TokenKind, WireClaims};
+use super::claims::{CLOCK_SKEW, Flow, NetworkTag, TOKEN_LENGTH_MAX, TOKEN_LIFE_MAX, TokenId, TokenKind, WireClaims};
 use super::key::{KeyId, PublicKey};
 
 /// Why a token is not believed. `code` is stable: logs and metrics use it.
@@ -136,9 +137,9 @@ impl<'a> UnverifiedToken<'a> {
             .map_err(|error| refusal(error.kind()))?
             .claims;
         check_times(claims.iat, claims.exp, now)?;
-        let flow = match (self.kind, claims.flow) {
-            (TokenKind::Bounce, Some(flow)) => Some(Flow::parse(&flow).ok_or(TokenRefusal::BadClaims)?),
-            (TokenKind::Link, None) => None,
+        let (flow, network) = match (self.kind, claims.flow, claims.net) {
+            (TokenKind::Bounce, Some(flow), None) => (Some(Flow::parse(&flow).ok_or(TokenRefusal::BadClaims)?), None),
+            (TokenKind::Link, None, Some(net)) => (None, Some(NetworkTag::parse(&net).ok_or(TokenRefusal::BadClaims)?)),
             _ => return Err(TokenRefusal::BadClaims),
         };
         Ok(VerifiedToken {
@@ -147,6 +148,7 @@ impl<'a> UnverifiedToken<'a> {
             id: from_base64url(&claims.jti).map(TokenId).ok_or(TokenRefusal::BadClaims)?,
             key: self.key,
             flow,
+            network,
         })
     }
 }
@@ -215,6 +217,7 @@ pub struct VerifiedToken {
     id: TokenId,
     key: KeyId,
     flow: Option<Flow>,
+    network: Option<NetworkTag>,
 }
 
 impl VerifiedToken {
@@ -234,6 +237,12 @@ impl VerifiedToken {
     #[must_use]
     pub const fn flow(&self) -> Option<Flow> {
         self.flow
+    }
+
+    /// Whether it was made for a client on `network` (rule L2); never for a bounce token.
+    #[must_use]
+    pub fn is_for_network(&self, network: &Network) -> bool {
+        self.network == Some(NetworkTag::new(self.id, network))
     }
 
     /// What the replay memory remembers of it: 128 bits of a digest over the signing key's name and the token's, so that no

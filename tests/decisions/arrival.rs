@@ -1,28 +1,33 @@
 //! What the arrival of a really minted and verified token changes (rules R4, R5, R6, L2, L3).
 
 use throughline::base::clock::UnixSeconds;
-use throughline::domain::arrival::{Alias, Refusal, adopt, check};
+use throughline::domain::arrival::{Alias, Bearer, Refusal, adopt, check};
 use throughline::domain::consent::Choice;
 use throughline::domain::site_cookie::{Identity, SiteState, Source};
 
-use super::common::{NOW, bounce, brand, flow, holding, learn, link, visitor};
+use super::common::{NOW, bounce, brand, flow, holding, learn, link, link_for, network, visitor};
 
 const LATER: UnixSeconds = UnixSeconds(NOW.0 + 5);
 
 #[test]
 fn r4_a_bounce_token_counts_only_in_the_browser_that_began_its_hop() {
     let token = bounce(visitor(1), flow(1));
-    assert_eq!(check(&token, &brand(), Some(flow(1)), None), Ok(()));
-    assert_eq!(check(&token, &brand(), Some(flow(2)), None), Err(Refusal::WrongFlow), "a victim with a hop of their own");
-    assert_eq!(check(&token, &brand(), None, None), Err(Refusal::WrongFlow), "a victim without one");
+    let with_flow = |flow| check(&token, &brand(), &Bearer { flow, ..Bearer::default() });
+    assert_eq!(with_flow(Some(flow(1))), Ok(()));
+    assert_eq!(with_flow(Some(flow(2))), Err(Refusal::WrongFlow), "a victim with a hop of their own");
+    assert_eq!(with_flow(None), Err(Refusal::WrongFlow), "a victim without one");
     // What counts for the one kind is nothing for the other.
-    assert_eq!(check(&token, &brand(), None, Some(brand().as_str())), Err(Refusal::WrongFlow));
+    let (brand, network) = (brand(), Some(network("192.0.2.1")));
+    let linked = Bearer { flow: None, referrer: Some(brand.as_str()), network };
+    assert_eq!(check(&token, &brand, &linked), Err(Refusal::WrongFlow));
 }
 
 #[test]
 fn l2_a_link_token_counts_only_from_a_page_of_its_issuer() {
     let token = link(visitor(1));
-    assert_eq!(check(&token, &learn(), None, Some("https://learn.example")), Ok(()));
+    let network = Some(network("192.0.2.1"));
+    let from = |flow, referrer| check(&token, &learn(), &Bearer { flow, referrer, network });
+    assert_eq!(from(None, Some("https://learn.example")), Ok(()));
     for referrer in [
         None,
         Some(""),
@@ -35,7 +40,29 @@ fn l2_a_link_token_counts_only_from_a_page_of_its_issuer() {
         Some("https://learn.example/"),
         Some("https://learn.example.evil.example"),
     ] {
-        assert_eq!(check(&token, &learn(), Some(flow(1)), referrer), Err(Refusal::WrongReferrer), "{referrer:?}");
+        assert_eq!(from(Some(flow(1)), referrer), Err(Refusal::WrongReferrer), "{referrer:?}");
+    }
+}
+
+#[test]
+fn l2_a_link_token_counts_only_on_the_network_that_it_names() {
+    for (made_for, brought_from, expected) in [
+        ("192.0.2.1", Some("192.0.2.254"), Ok(())),
+        ("192.0.2.1", Some("::ffff:192.0.2.9"), Ok(())),
+        ("::ffff:192.0.2.9", Some("192.0.2.1"), Ok(())),
+        ("192.0.2.1", Some("192.0.3.1"), Err(Refusal::WrongNetwork)),
+        ("192.0.2.1", Some("2001:db8:1::1"), Err(Refusal::WrongNetwork)),
+        ("2001:db8:1::1", Some("2001:db8:1:ffff::2"), Ok(())),
+        ("2001:db8:1::1", Some("2001:db8:2::1"), Err(Refusal::WrongNetwork)),
+        ("2001:db8:1::1", Some("192.0.2.1"), Err(Refusal::WrongNetwork)),
+        ("127.0.0.1", Some("127.0.0.2"), Ok(())),
+        ("127.0.0.1", Some("127.0.1.1"), Err(Refusal::WrongNetwork)),
+        ("192.0.2.1", None, Err(Refusal::NoNetwork)),
+    ] {
+        let token = link_for(visitor(1), made_for);
+        let network = brought_from.map(network);
+        let bearer = Bearer { flow: None, referrer: Some("https://learn.example"), network };
+        assert_eq!(check(&token, &learn(), &bearer), expected, "{made_for}, {brought_from:?}");
     }
 }
 
@@ -56,7 +83,7 @@ fn l3_r5_a_different_id_stays_and_one_alias_is_recorded() {
             let before = holding(1, held);
             let (after, alias) = adopt(&token, &before, LATER);
             assert_eq!(after.identity, before.identity, "not even its creation moves (rule B8)");
-            assert_eq!(alias, Some(Alias { from: visitor(1), to: visitor(2) }));
+            assert_eq!(alias, Some(Alias { from: visitor(1), to: visitor(2), was_provisional: false }));
         }
     }
 }
@@ -76,11 +103,11 @@ fn a_provisional_id_gives_way_to_the_brokers_alone() {
     let before = holding(1, Source::Provisional);
     let (after, alias) = adopt(&bounce(visitor(2), flow(1)), &before, LATER);
     assert_eq!(after.identity, Some(Identity { visitor: visitor(2), source: Source::Broker, created: LATER }));
-    assert_eq!(alias, Some(Alias { from: visitor(1), to: visitor(2) }));
+    assert_eq!(alias, Some(Alias { from: visitor(1), to: visitor(2), was_provisional: true }));
 
     let (after, alias) = adopt(&link(visitor(2)), &before, LATER);
     assert_eq!(after.identity, before.identity, "a link token counts only where there is no ID (rule L2)");
-    assert_eq!(alias, Some(Alias { from: visitor(1), to: visitor(2) }));
+    assert_eq!(alias, Some(Alias { from: visitor(1), to: visitor(2), was_provisional: true }));
 }
 
 #[test]

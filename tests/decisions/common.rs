@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use throughline::base::clock::UnixSeconds;
 use throughline::base::id::VisitorId;
+use throughline::base::network::Network;
 use throughline::base::origin::Origin;
 use throughline::base::random::{CountingRandom, random_bytes};
 use throughline::base::secret::{MacKey, Purpose, SiteSecret};
@@ -138,11 +139,21 @@ pub(crate) fn bounce(visitor: VisitorId, flow: Flow) -> VerifiedToken {
     verified(&key, &bounce_token(&key, &statement(&issuer, &audience, visitor), flow), &issuer, &audience)
 }
 
-/// A link token about `visitor`, minted by `learn` for the shop and verified there.
+/// The network of an address.
+pub(crate) fn network(address: &str) -> Network {
+    Network::of(address.parse().unwrap())
+}
+
+/// A link token about `visitor`, minted by `learn` for a client on 192.0.2.0/24 at the shop, and verified there.
 pub(crate) fn link(visitor: VisitorId) -> VerifiedToken {
+    link_for(visitor, "192.0.2.1")
+}
+
+/// The same for a client at another address.
+pub(crate) fn link_for(visitor: VisitorId, client: &str) -> VerifiedToken {
     let key = SigningKey::from_seed(&[2; 32]).unwrap();
     let (issuer, audience) = (learn(), shop());
-    verified(&key, &link_token(&key, &statement(&issuer, &audience, visitor)), &issuer, &audience)
+    verified(&key, &link_token(&key, &statement(&issuer, &audience, visitor), &network(client)), &issuer, &audience)
 }
 
 fn statement<'a>(issuer: &'a Origin, audience: &'a Origin, visitor: VisitorId) -> Statement<'a> {

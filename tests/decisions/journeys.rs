@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use throughline::base::clock::UnixSeconds;
-use throughline::domain::arrival::{adopt, check};
+use throughline::domain::arrival::{Bearer, adopt, check};
 use throughline::domain::breaker::Circuit;
 use throughline::domain::contract::{HOP_COOKIE_LIFE, HOP_PAUSE};
 use throughline::domain::decision::{Decision, Facts, decide};
 use throughline::domain::site_cookie::{Identity, Reading, SiteState, Source, read};
 
-use super::common::{COOKIE_LIFE, NOW, bounce, brand, circuits, control, cookie_key, flow, learn, link, the_shop, visitor};
+use super::common::{
+    COOKIE_LIFE, NOW, bounce, brand, circuits, control, cookie_key, flow, learn, link, network, the_shop, visitor,
+};
 
 /// What befalls a browser that keeps cookies: a page, perhaps a while later, perhaps by a decorated link; and what the
 /// broker does should this page start a hop.
@@ -69,7 +71,9 @@ proptest! {
                 facts.path_and_query = "/p?_tl=link";
                 prop_assert_eq!(decide(&facts, &shop, visit.circuit, now), Decision::Consume);
                 let token = link(visitor(2));
-                prop_assert_eq!(check(&token, &learn(), None, Some(learn().as_str())), Ok(()));
+                let learn = learn();
+                let bearer = Bearer { flow: None, referrer: Some(learn.as_str()), network: Some(network("192.0.2.9")) };
+                prop_assert_eq!(check(&token, &learn, &bearer), Ok(()));
                 jar.keep(&adopt(&token, &state, now).0, now);
                 continue;
             }
@@ -81,7 +85,8 @@ proptest! {
                     if visit.comes_back {
                         let state = jar.reading(now).state;
                         let token = bounce(visitor(3), flow(1));
-                        prop_assert_eq!(check(&token, &brand(), Some(flow(1)), None), Ok(()));
+                        let bearer = Bearer { flow: Some(flow(1)), ..Bearer::default() };
+                        prop_assert_eq!(check(&token, &brand(), &bearer), Ok(()));
                         if visit.broker_gives_a_token {
                             jar.keep(&adopt(&token, &state, now).0, now);
                         }

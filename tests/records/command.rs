@@ -52,7 +52,7 @@ fn c2_at_a_terminal_an_erasure_asks_first() {
     };
     for no in ["", "no\n", "y\n", "YES\n"] {
         let (outcome, told) = erase(no, &[]);
-        assert_eq!((outcome, told), (Err(2), format!("Erase {visitor} and its aliases for good? Write yes: ")), "{no:?}");
+        assert_eq!((outcome, told), (Err(2), format!("Erase {visitor} and its provisional IDs for good? Write yes: ")), "{no:?}");
         assert!(company.record("shop", &visitor).is_some());
     }
     let (outcome, told) = erase("", &["--yes"]);

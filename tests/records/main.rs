@@ -9,6 +9,7 @@ mod bodies;
 mod command;
 mod described;
 mod foreign;
+mod links;
 mod me;
 mod properties;
 mod reports;

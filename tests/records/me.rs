@@ -136,4 +136,5 @@ fn a1_me_and_pages_go_on_without_the_broker() {
     assert_ne!(visitor, provisional);
     let aliases = || company.record("shop", &visitor).and_then(|record| record.get("aliases").cloned()).unwrap_or_default();
     until("the alias is known", || aliases()[&provisional]["site"] == company.shop.as_str());
+    assert_eq!(aliases()[&provisional]["kind"], "provisional");
 }

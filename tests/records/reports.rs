@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use throughline::base::clock::UnixSeconds;
 use throughline::base::id::VisitorId;
+use throughline::base::network::Network;
 use throughline::base::random::{SystemRandom, random_bytes};
 use throughline::token::claims::TokenId;
 use throughline::token::mint::{Statement, link_token};
@@ -13,7 +14,7 @@ use crate::steps::{ask, company, known_on, link, new_id, now, patch, report, unt
 use crate::support::company::Company;
 
 /// A link token of `signer` that says it is from `issuer`.
-fn token(company: &Company, signer: &str, issuer: &str, audience: &str, visitor: &str, at: u64) -> String {
+pub(crate) fn token(company: &Company, signer: &str, issuer: &str, audience: &str, visitor: &str, at: u64) -> String {
     let statement = Statement {
         issuer: &company.origin(issuer),
         audience: &company.origin(audience),
@@ -23,10 +24,11 @@ fn token(company: &Company, signer: &str, issuer: &str, audience: &str, visitor:
         id: TokenId(random_bytes(&SystemRandom::new()).expect("randomness")),
     };
     let keys = company.folder.keys(signer);
-    link_token(keys.signing_key(UnixSeconds(now())).expect("a key"), &statement).as_str().to_owned()
+    let network = Network::of(std::net::Ipv4Addr::LOCALHOST.into());
+    link_token(keys.signing_key(UnixSeconds(now())).expect("a key"), &statement, &network).as_str().to_owned()
 }
 
-fn link_report(company: &Company, from: &str, token: &str, at: u64) -> Value {
+pub(crate) fn link_report(company: &Company, from: &str, token: &str, at: u64) -> Value {
     json!({"kind": "link", "from": company.origin(from).as_str(), "token": token, "at": at, "basis": "implied"})
 }
 

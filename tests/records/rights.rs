@@ -200,14 +200,22 @@ fn c3_an_export_is_what_was_put_in() {
     let visitor = browser.visitor(&company.shop).unwrap();
     let odd = json!({"plan": "pro", "list": [1, 2.5, {"a": null}], "text": "é \u{202e} \u{1b}[31m"});
     assert_eq!(patch(&company, "shop", &visitor, &json!({ "set": odd }).to_string()).status, 200);
-    // Another ID of the same visitor, with a record of its own.
+    // A provisional ID of the same browser, with a record by the shop's own word.
+    let alias = new_id();
+    for of_it in [
+        json!({"kind": "seen", "visitor": alias, "at": now(), "basis": "implied"}),
+        json!({"kind": "alias", "visitor": visitor, "other": alias, "at": now()}),
+    ] {
+        assert_eq!(report(&company, "shop", &of_it), "recorded");
+    }
+    assert_eq!(patch(&company, "shop", &alias, r#"{"set":{"of":"the alias"}}"#).status, 200);
+    // Another ID, which a link met: perhaps another person's (rule L9).
     browser.jar.remove("brand.localhost");
     browser.navigate(&format!("{}/p.html", company.learn));
-    let alias = browser.visitor(&company.learn).unwrap();
-    assert_ne!(alias, visitor);
-    assert_eq!(patch(&company, "learn", &alias, r#"{"set":{"of":"the alias"}}"#).status, 200);
+    let evidence = browser.visitor(&company.learn).unwrap();
+    assert_ne!(evidence, visitor);
     link(&mut browser, &company.shop, &company.learn);
-    until("the alias is known", || company.record("shop", &visitor).is_some_and(|record| record.get("aliases").is_some()));
+    until("the link is known", || company.record("shop", &visitor).unwrap()["aliases"].get(&evidence).is_some());
 
     let export: serde_json::Value =
         serde_json::from_str(&said(&throughline(&company, &["visitor", "export", &visitor]))).unwrap();
@@ -217,6 +225,9 @@ fn c3_an_export_is_what_was_put_in() {
     assert_eq!(export["record"]["properties"], odd);
     assert_eq!(export["record"]["first_touch"]["campaign"], json!({"gclid": "7"}));
     assert_eq!(export["alias_records"][&alias]["record"]["properties"], json!({"of": "the alias"}));
+    assert_eq!(export["alias_records"].as_object().unwrap().len(), 1);
+    let kinds = [&alias, &evidence].map(|id| export["record"]["aliases"][id]["kind"].clone());
+    assert_eq!(kinds, [json!("provisional"), json!("link")]);
     assert_eq!(said(&throughline(&company, &["visitor", "show", &visitor, "--json"])), {
         said(&throughline(&company, &["visitor", "export", &visitor]))
     });
@@ -230,15 +241,17 @@ fn c3_an_export_is_what_was_put_in() {
         "      consent implied since 20".to_owned(),
         "  properties, version 1".to_owned(),
         "    plan = \"pro\"".to_owned(),
-        format!("    {alias}: {} said so, 20", company.learn),
-        format!("  the alias {alias} has a record of its own"),
+        format!("    {alias}: a provisional ID of the same browser, reported by {}, 20", company.shop),
+        format!("    {evidence}: evidence: a link with another visitor ID, reported by {}, 20", company.learn),
+        format!("  the provisional ID {alias} has a record of its own"),
     ] {
         assert!(shown.contains(&line), "{line:?} in\n{shown}");
     }
     assert!(!shown.contains(['\u{1b}', '\u{202e}']), "it moves the cursor of nobody's terminal: {shown}");
 
     // After an erasure, of both, the export says that and no more.
-    assert!(said(&throughline(&company, &["visitor", "erase", &visitor])).contains("and 1 aliases with 1 records"));
+    assert!(said(&throughline(&company, &["visitor", "erase", &visitor])).contains("and 1 provisional IDs with 1 records"));
+    assert!(company.record("learn", &evidence).is_some());
     for id in [&visitor, &alias] {
         let export: serde_json::Value = serde_json::from_str(&said(&throughline(&company, &["visitor", "export", id]))).unwrap();
         assert_eq!(export, json!({"visitor": id, "revoked": true, "record": null, "alias_records": {}}));

@@ -241,13 +241,131 @@ fn l3_a_different_id_stays_and_one_alias_is_recorded() {
         assert_eq!(browser.visitor(&company.learn).as_deref(), Some(learn.as_str()));
         assert_eq!(browser.me(&company.learn)["source"], "broker");
     }
-    // Each record names the other ID, and the site that told.
-    let aliases = |of: &str| company.record("learn", of).and_then(|record| record.get("aliases").cloned()).unwrap_or_default();
-    wait_until("the broker knows", || false, || aliases(&learn).is_object()).unwrap();
-    for (of, other) in [(&shop, &learn), (&learn, &shop)] {
-        let aliases = aliases(of);
+    // Each record names the other ID, and the site that told. It is evidence: learn does not come into the other's record.
+    let aliases =
+        |site: &str, of: &str| company.record(site, of).and_then(|record| record.get("aliases").cloned()).unwrap_or_default();
+    wait_until("the broker knows", || false, || aliases("learn", &learn).is_object()).unwrap();
+    for (site, of, other) in [("shop", &shop, &learn), ("learn", &learn, &shop)] {
+        let aliases = aliases(site, of);
         assert_eq!(aliases.as_object().unwrap().len(), 1, "{aliases}");
-        assert_eq!(aliases[other.as_str()]["site"], company.learn);
+        let alias = &aliases[other.as_str()];
+        assert_eq!((alias["site"].as_str(), alias["kind"].as_str()), (Some(company.learn.as_str()), Some("link")));
+    }
+    assert_eq!(company.record("learn", &shop), None);
+}
+
+/// The company behind a proxy on this machine, which says where its clients are.
+fn behind_a_proxy() -> Company {
+    Company::echoing(Setup { listen_lines: "trusted_proxies = [\"127.0.0.1\"]", ..Setup::default() })
+}
+
+/// A browser at an address.
+fn at(client: &str) -> Browser {
+    let mut browser = Browser::new();
+    browser.set("X-Forwarded-For", client);
+    browser
+}
+
+/// What a link on shop to learn leads `browser` to.
+fn link_of(company: &Company, browser: &mut Browser) -> String {
+    let answer = browser.step(&go(&company.shop, &format!("{}/p", company.learn)), Some(&company.shop));
+    assert_eq!(answer.status, 302);
+    answer.header("location").unwrap().to_owned()
+}
+
+#[test]
+fn l2_a_link_token_counts_only_on_the_network_of_the_client_that_it_was_made_for() {
+    let company = behind_a_proxy();
+    for (made_for, brought_from, counts) in [
+        ("203.0.113.9", "203.0.113.9", true),
+        ("203.0.113.9", "203.0.113.200", true),
+        ("203.0.113.9", "::ffff:203.0.113.200", true),
+        ("203.0.113.9", "203.0.114.9", false),
+        ("203.0.113.9", "2001:db8:1::9", false),
+        ("2001:db8:1:2::9", "2001:db8:1:3::1", true),
+        ("2001:db8:1:2::9", "2001:db8:2:2::9", false),
+        ("2001:db8:1:2::9", "203.0.113.9", false),
+        // An address that is no client's own.
+        ("203.0.113.9", "10.0.0.1", false),
+        // The client's own word on its address counts for nothing: the proxy's is the last.
+        ("203.0.113.9", "203.0.113.9, 198.51.100.7", false),
+        // This machine's own, in the localhost profile.
+        ("127.0.0.1", "127.0.0.2", true),
+        ("127.0.0.1", "127.0.1.1", false),
+    ] {
+        let mut one = at(made_for);
+        one.navigate(&format!("{}/", company.shop));
+        let visitor = one.visitor(&company.shop).expect("an ID by a hop");
+        let link = link_of(&company, &mut one);
+        let mut other = at(brought_from);
+        assert_eq!(other.follow_from(&company.shop, &link).page().status, 200);
+        let adopted = other.visitor(&company.learn).filter(|adopted| *adopted == visitor);
+        assert_eq!(adopted.is_some(), counts, "{made_for}, {brought_from}");
+        // A token that was refused was not used up: it still counts for the visitor whose link it is.
+        if !counts {
+            one.follow_from(&company.shop, &link);
+            assert_eq!(one.visitor(&company.learn), Some(visitor), "{made_for}, {brought_from}");
+        }
+    }
+}
+
+#[test]
+fn l2_without_a_clients_own_address_a_link_carries_no_token() {
+    let company = behind_a_proxy();
+    let plain = format!("{}/p", company.learn);
+    let mut browser = known_on_shop(&company);
+    for client in
+        ["10.0.0.1", "192.168.7.7", "172.20.0.1", "100.64.1.1", "169.254.1.1", "0.0.0.0", "224.0.0.1", "fd00::1", "fe80::1", "::"]
+    {
+        browser.set("X-Forwarded-For", client);
+        assert_eq!(link_of(&company, &mut browser), plain, "{client}");
+    }
+    browser.set("X-Forwarded-For", "192.0.2.1");
+    assert!(link_of(&company, &mut browser).starts_with(&format!("{plain}?_tl=")));
+}
+
+/// Case I1: an outside server fetches links of its own, and sends shop's visitors on with them. The `Referer` is still shop.
+#[test]
+fn l2_l9_a_link_that_an_outside_server_relays_gives_its_id_to_nobody() {
+    let company = behind_a_proxy();
+    let mut stranger = at("203.0.113.9");
+    stranger.navigate(&format!("{}/", company.shop));
+    let id = stranger.visitor(&company.shop).unwrap();
+
+    // A visitor whom learn does not know.
+    let mut new = at("198.51.100.7");
+    new.follow_from(&company.shop, &link_of(&company, &mut stranger));
+    assert_ne!(new.visitor(&company.learn), Some(id.clone()));
+
+    // Visitors whom learn knows, one of them on the stranger's own network: evidence at most.
+    let mut known: Vec<_> = ["198.51.100.8", "203.0.113.77"]
+        .into_iter()
+        .map(|client| {
+            let mut browser = at(client);
+            browser.navigate(&format!("{}/", company.learn));
+            let visitor = browser.visitor(&company.learn).unwrap();
+            (browser, visitor)
+        })
+        .collect();
+    let aliases = |of: &str| company.record("learn", of).unwrap().get("aliases").cloned();
+    for (browser, visitor) in &mut known {
+        browser.follow_from(&company.shop, &link_of(&company, &mut stranger));
+        assert_eq!(browser.visitor(&company.learn).as_ref(), Some(&*visitor));
+    }
+    wait_until("the second is known", || false, || aliases(&known[1].1).is_some()).unwrap();
+    assert_eq!(aliases(&known[0].1), None);
+    assert_eq!(aliases(&known[1].1).unwrap()[&id]["kind"], "link");
+
+    // What the stranger says of itself ends nobody else.
+    let forgotten = stranger.post(&format!("{}/_throughline/forget", company.shop), "{}").json();
+    assert_eq!(forgotten["everywhere"], true);
+    assert_eq!(company.record("shop", &id), None);
+    for (browser, visitor) in &mut known {
+        assert_eq!(
+            (browser.visitor(&company.learn).as_ref(), browser.me(&company.learn)["consent"].as_str()),
+            (Some(&*visitor), Some("granted"))
+        );
+        assert!(company.record("learn", visitor).is_some());
     }
 }
 

@@ -16,7 +16,14 @@ const PAGES: &str = "http://www.shop.localhost:81";
 
 /// The shop of a company is such a site; learn stays as it is. The shop's own address is that of its satellite.
 fn company(consent: &'static str) -> Company {
-    let setup = Setup { consent: ["implied", consent, "implied"], apart: Some((PAGES, "shop.localhost")), ..Setup::default() };
+    company_with(apart(consent))
+}
+
+fn apart(consent: &'static str) -> Setup {
+    Setup { consent: ["implied", consent, "implied"], apart: Some((PAGES, "shop.localhost")), ..Setup::default() }
+}
+
+fn company_with(setup: Setup) -> Company {
     let company = Company::start(setup);
     let is_ready = || {
         let mut browser = Browser::new();
@@ -369,6 +376,26 @@ fn l2_a_link_counts_by_what_the_pages_script_says_led_there() {
     // A site on its satellite's own origin goes by the header alone.
     let body = serde_json::json!({ "token": token, "referrer": company.brand }).to_string();
     assert_eq!(Browser::new().post(&format!("{}/_throughline/exchange", company.learn), &body).status, 422);
+}
+
+#[test]
+fn l2_a_link_for_another_network_is_refused_by_a_satellite_on_a_sub_domain_too() {
+    let listen_lines = "trusted_proxies = [\"127.0.0.1\"]";
+    let company = company_with(Setup { listen_lines, ..apart("implied") });
+    let page = format!("{PAGES}/p");
+    let mut browser = Browser::new();
+    browser.set("X-Forwarded-For", "203.0.113.9").navigate(&format!("{}/", company.learn));
+    let go = format!("{}/_throughline/go?to={}", company.learn, encode(&page));
+    let from = format!("{}/", company.learn);
+    let link = browser.step(&go, Some(&from)).header("location").expect("a link").to_owned();
+    let token = link.strip_prefix(&format!("{page}?_tl=")).expect("a token");
+    for (client, reason) in
+        [("203.0.114.9", "wrong_network"), ("10.0.0.1", "no_network"), ("203.0.113.10", "link"), ("203.0.113.9", "replayed")]
+    {
+        let mut other = Browser::new();
+        other.set("X-Forwarded-For", client);
+        assert_eq!(exchange(&mut other, &company, token, &from)["reason"], reason, "{client}");
+    }
 }
 
 #[test]

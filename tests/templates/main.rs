@@ -8,6 +8,7 @@ mod demo;
 
 use throughline::base::clock::{Clock as _, SystemClock};
 use throughline::base::id::VisitorId;
+use throughline::base::network::Network;
 use throughline::base::random::{SystemRandom, random_bytes};
 use throughline::domain::siblings::Siblings;
 use throughline::token::claims::{TOKEN_LIFE_MAX, TokenId};
@@ -75,7 +76,8 @@ fn b6_the_primary_takes_no_ids_from_its_sites() {
     let chosen = VisitorId::mint(&random).unwrap();
     let id = TokenId(random_bytes(&random).unwrap());
     let statement = Statement { issuer: &shop.site.origin, audience: &brand, visitor: chosen, now, life: TOKEN_LIFE_MAX, id };
-    let token = link_token(shop.keys.load().signing_key(now).unwrap(), &statement);
+    let network = Network::of(std::net::Ipv4Addr::LOCALHOST.into());
+    let token = link_token(shop.keys.load().signing_key(now).unwrap(), &statement, &network);
     let mut browser = Browser::new();
     browser.put(&company.brand, "throughline", "probe");
     browser.follow_from(&format!("{}/", company.shop), &format!("{}/?_tl={}", company.brand, token.as_str()));

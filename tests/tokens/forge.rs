@@ -16,6 +16,9 @@ pub(crate) const NOW: u64 = 1_790_000_000;
 pub(crate) const ISSUER: &str = "https://id.example";
 pub(crate) const AUDIENCE: &str = "https://shop.example";
 pub(crate) const VISITOR: &str = "00010203-0405-4607-8809-0a0b0c0d0e0f";
+pub(crate) const CLIENT: &str = "192.0.2.7";
+/// The first 24 bits of SHA-256 over 16 octets of 9 and 192, 0, 2: from another implementation.
+pub(crate) const NET: &str = "\"mzyg\"";
 pub(crate) const SEED: [u8; 32] = *b"the issuer's seed, for tests....";
 
 /// Signs with one Ed25519 key.
@@ -78,7 +81,12 @@ pub(crate) fn good_header(kind: TokenKind) -> String {
 pub(crate) struct GoodClaims(Vec<(String, String)>);
 
 impl GoodClaims {
+    /// For a client at [`CLIENT`].
     pub(crate) fn link() -> Self {
+        Self::of_both().and("net", NET)
+    }
+
+    fn of_both() -> Self {
         let quoted = |text: &str| format!("\"{text}\"");
         let members = [
             ("iss", quoted(ISSUER)),
@@ -92,7 +100,7 @@ impl GoodClaims {
     }
 
     pub(crate) fn bounce(issued_at: u64) -> Self {
-        Self::link().and("flow", &format!("\"{}\"", encode([7; 32]))).times(issued_at, issued_at + 60)
+        Self::of_both().and("flow", &format!("\"{}\"", encode([7; 32]))).times(issued_at, issued_at + 60)
     }
 
     pub(crate) fn times(self, issued_at: u64, expires_at: u64) -> Self {

@@ -88,6 +88,24 @@ fn t3_a_link_token_is_no_bounce_token() {
     assert_eq!(code(verdict(&forge.token(&good_header(TokenKind::Link), &bounce))), "token_bad_claims");
 }
 
+/// A link token names its client's network in one spelling, and a bounce token has none.
+#[test]
+fn l2_a_token_with_a_network_that_is_missing_malformed_or_out_of_place_is_refused() {
+    let forge = Forge::default();
+    let of = |kind, claims: GoodClaims| code(verdict(&forge.token(&good_header(kind), &claims.json())));
+    assert_eq!(of(TokenKind::Link, GoodClaims::link()), "accepted");
+    assert_eq!(of(TokenKind::Link, GoodClaims::link().without("net")), "token_bad_claims");
+    for net in
+        ["null", "\"\"", "\"AAA\"", "\"AAAAA\"", "\"AAA=\"", "\"AA+A\"", "\" AAAA\"", "0", "[]", "{}", "[\"AAAA\"]", "true"]
+    {
+        assert_eq!(of(TokenKind::Link, GoodClaims::link().with("net", net)), "token_bad_claims", "{net}");
+        assert_eq!(of(TokenKind::Bounce, GoodClaims::bounce(NOW).and("net", net)), "token_bad_claims", "{net}");
+    }
+    assert_eq!(of(TokenKind::Bounce, GoodClaims::bounce(NOW).and("net", "\"AAAA\"")), "token_bad_claims");
+    assert_eq!(of(TokenKind::Link, GoodClaims::link().and("net", "\"AAAA\"")), "token_bad_claims", "twice");
+    assert_eq!(of(TokenKind::Link, GoodClaims::link().and("Net", "\"AAAA\"")), "token_bad_claims");
+}
+
 #[test]
 fn t3_another_keys_token_is_refused_whatever_it_is_called() {
     let (issuer, other) = (Forge::default(), Forge::with_seed(&[5; 32]));

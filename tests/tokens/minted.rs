@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use throughline::base::clock::UnixSeconds;
 use throughline::base::id::VisitorId;
+use throughline::base::network::Network;
 use throughline::token::claims::{Flow, FlowSecret, TokenId, TokenKind};
 use throughline::token::key::SigningKey;
 use throughline::token::mint::{Statement, Token, bounce_token, link_token};
 
-use crate::forge::{AUDIENCE, Forge, GoodClaims, ISSUER, NOW, SEED, VISITOR, encode, good_header, origin, verdict};
+use crate::forge::{AUDIENCE, CLIENT, Forge, GoodClaims, ISSUER, NET, NOW, SEED, VISITOR, encode, good_header, origin, verdict};
 
 fn mint(kind: TokenKind) -> Token {
     let key = SigningKey::from_seed(&SEED).expect("a key");
@@ -22,7 +23,7 @@ fn mint(kind: TokenKind) -> Token {
     };
     match kind {
         TokenKind::Bounce => bounce_token(&key, &statement, Flow::parse(&encode([7; 32])).expect("a flow")),
-        TokenKind::Link => link_token(&key, &statement),
+        TokenKind::Link => link_token(&key, &statement, &Network::of(CLIENT.parse().expect("an address"))),
     }
 }
 
@@ -55,9 +56,10 @@ fn another_implementation_verifies_what_we_mint() {
 #[test]
 fn the_wire_format_is_as_documented() {
     let expected_claims = r#"{"iss":"https://id.example","aud":"https://shop.example","sub":"00010203-0405-4607-8809-0a0b0c0d0e0f","iat":1790000000,"exp":1790000060,"jti":"CQkJCQkJCQkJCQkJCQkJCQ""#;
-    let expected_flow = r#","flow":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc""#;
-    for (kind, typ, flow) in
-        [(TokenKind::Bounce, "throughline-bounce+jwt", expected_flow), (TokenKind::Link, "throughline-link+jwt", "")]
+    let flow = r#","flow":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc""#.to_owned();
+    let net = format!(r#","net":{NET}"#);
+    for (kind, typ, binding) in
+        [(TokenKind::Bounce, "throughline-bounce+jwt", flow), (TokenKind::Link, "throughline-link+jwt", net)]
     {
         let token = mint(kind);
         let parts: Vec<_> = token.as_str().split('.').collect();
@@ -65,7 +67,7 @@ fn the_wire_format_is_as_documented() {
         let header = String::from_utf8(decode(parts[0])).expect("JSON");
         assert_eq!(header, format!(r#"{{"typ":"{typ}","alg":"EdDSA","kid":"{}"}}"#, Forge::default().kid()));
         let claims = String::from_utf8(decode(parts[1])).expect("JSON");
-        assert_eq!(claims, format!("{expected_claims}{flow}}}"));
+        assert_eq!(claims, format!("{expected_claims}{binding}}}"));
         for part in [&header, &claims] {
             assert!(serde_json::from_str::<serde_json::Value>(part).expect("JSON").is_object());
         }
@@ -89,6 +91,7 @@ fn a_token_needs_no_escapes_and_stays_small() {
     let key = SigningKey::from_seed(&SEED).expect("a key");
     let longest = bounce_token(&key, &statement, FlowSecret::new([0xff; 16]).flow());
     assert!(longest.as_str().len() < 1400, "{}", longest.as_str().len());
+    assert!(mint(TokenKind::Link).as_str().len() < 510, "{}", mint(TokenKind::Link).as_str().len());
     assert!(mint(TokenKind::Bounce).as_str().len() < 560, "{}", mint(TokenKind::Bounce).as_str().len());
     for token in [longest.as_str(), mint(TokenKind::Bounce).as_str()] {
         assert!(token.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet)), "{token}");

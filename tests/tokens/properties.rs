@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use throughline::base::clock::UnixSeconds;
 use throughline::base::encoding::{base64url, from_base64url};
 use throughline::base::id::VisitorId;
+use throughline::base::network::Network;
 use throughline::base::origin::Origin;
 use throughline::base::random::{NoRandomness, Random};
 use throughline::base::secret::SiteSecret;
@@ -74,7 +75,7 @@ proptest! {
 
     #[test]
     fn what_is_minted_is_believed_as_it_was_said(
-        seed: [u8; 32], visitor: [u8; 16], id: [u8; 16], flow: [u8; 16], now: u32, life in 1_u64..=60, later in 0_u64..=64,
+        seed: [u8; 32], visitor: [u8; 16], id: [u8; 16], flow: [u8; 16], clients: [[u8; 4]; 2], now: u32, life in 1_u64..=60, later in 0_u64..=64,
     ) {
         let key = SigningKey::from_seed(&seed).expect("any seed makes a key");
         let (issuer, audience) = (origin(ISSUER), origin(AUDIENCE));
@@ -85,12 +86,16 @@ proptest! {
         let verifier = Verifier::new(&issuer, key.public().clone(), &audience);
         let read = |text: &str, now| UnverifiedToken::parse(text)?.verify(&verifier, UnixSeconds(now));
 
-        let (bounce, link) = (bounce_token(&key, &statement, flow), link_token(&key, &statement));
+        let networks = clients.map(|octets| Network::of(octets.into()));
+        let (bounce, link) = (bounce_token(&key, &statement, flow), link_token(&key, &statement, &networks[0]));
         let alive = later < life.as_secs() + 5;
         prop_assert_eq!(read(bounce.as_str(), now + later).is_ok(), alive);
         let (bounce, link) = (read(bounce.as_str(), now).unwrap(), read(link.as_str(), now).unwrap());
         prop_assert_eq!((bounce.kind(), bounce.visitor(), bounce.flow()), (TokenKind::Bounce, visitor, Some(flow)));
         prop_assert_eq!((link.kind(), link.visitor(), link.flow()), (TokenKind::Link, visitor, None));
+        prop_assert!(link.is_for_network(&networks[0]) && !bounce.is_for_network(&networks[0]));
+        // One in 2^24 other networks has the same tag.
+        prop_assert_eq!(link.is_for_network(&networks[1]), networks[0] == networks[1]);
         // Another issuer's site believes none of it.
         prop_assert!(verdict_at(bounce_token(&key, &statement, flow).as_str(), now).is_err());
     }
@@ -104,7 +109,7 @@ proptest! {
             let visitor = VisitorId::mint(&Drawn(visitor)).expect("drawn");
             let life = Duration::from_secs(60);
             let statement = Statement { issuer: &issuer, audience: &audience, visitor, now: UnixSeconds(0), life, id: TokenId(id) };
-            let token = link_token(&key, &statement);
+            let token = link_token(&key, &statement, &Network::of([192, 0, 2, 1].into()));
             let verifier = Verifier::new(&issuer, key.public().clone(), &audience);
             UnverifiedToken::parse(token.as_str()).unwrap().verify(&verifier, UnixSeconds(0)).unwrap().replay_key()
         };

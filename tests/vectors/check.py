@@ -7,6 +7,7 @@ Python's standard library has no Ed25519; signatures are verified if the package
 import base64
 import hashlib
 import hmac
+import ipaddress
 import json
 import re
 import sys
@@ -98,14 +99,24 @@ def requests(vectors, secret):
     expect("the page comes back", unquote(page), vectors["page"])
 
 
-def token(vectors, name, signer, typ, claims):
-    """A token's header, claims and signature."""
+def net(jti, client):
+    """The first 24 bits of SHA-256(jti || the client's IPv4 /24 or IPv6 /48), as base64url."""
+    address = ipaddress.ip_address(client)
+    network = address.packed[:3] if address.version == 4 else address.packed[:6]
+    return b64(hashlib.sha256(jti + network).digest()[:3])
+
+
+def token(vectors, name, signer, typ, claims, client=None):
+    """A token's header, claims and signature. A link token names the network of `client`."""
     text = vectors[name]
     header, payload, signature = text.split(".")
     expect(f"{name}: its length", len(text) <= 2048, True)
     expect(f"{name}: header", json.loads(unb64(header)), {"typ": typ, "alg": "EdDSA", "kid": vectors[f"{signer}.kid"]})
     found = json.loads(unb64(payload))
-    expect(f"{name}: the length of jti", len(unb64(found.pop("jti"))), 16)
+    jti = unb64(found.pop("jti"))
+    expect(f"{name}: the length of jti", len(jti), 16)
+    if client:
+        expect(f"{name}: net", found.pop("net"), net(jti, client))
     expect(f"{name}: claims", found, {"sub": vectors["visitor"], "iat": NOW, "exp": NOW + 60, **claims})
     expect(f"{name}: the length of the signature", len(unb64(signature)), 64)
     if Ed25519PublicKey:
@@ -118,7 +129,9 @@ def tokens(vectors):
     broker, site = vectors["broker"], vectors["site"]
     expect("the visitor ID", bool(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", vectors["visitor"])), True)
     token(vectors, "bounce-token", "broker", "throughline-bounce+jwt", {"iss": broker, "aud": site, "flow": vectors["flow"]})
-    token(vectors, "link-token", "shop", "throughline-link+jwt", {"iss": site, "aud": "https://learn.example"})
+    for suffix in ("", "-ipv6"):
+        parties = {"iss": site, "aud": "https://learn.example"}
+        token(vectors, f"link-token{suffix}", "shop", "throughline-link+jwt", parties, vectors[f"link-client{suffix}"])
     expect("where the bounce token goes", inserted(vectors["page"], vectors["bounce-token"]), vectors["bounce-location"])
 
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use throughline::base::clock::UnixSeconds;
 use throughline::base::encoding::base64url;
 use throughline::base::id::VisitorId;
+use throughline::base::network::Network;
 use throughline::base::origin::Origin;
 use throughline::base::random::{CountingRandom, random_bytes};
 use throughline::base::secret::{Purpose, SiteSecret};
@@ -128,12 +129,19 @@ fn vectors() -> String {
         Statement { issuer: &broker, audience: &shop, visitor, now: NOW, life: TOKEN_LIFE_MAX, id: TokenId(draw()) };
     let bounce = bounce_token(&broker_key, &statement, flow);
     (statement.issuer, statement.audience, statement.id) = (&shop, &learn, TokenId(draw()));
-    let link = link_token(&shop_key, &statement);
+    let client = "192.0.2.7".parse().unwrap();
+    let link = link_token(&shop_key, &statement, &Network::of(client));
     let mut tokens = Section::new("Tokens");
     tokens.line("visitor", &visitor);
     tokens.line("bounce-token", &bounce.as_str());
     tokens.line("bounce-location", &page.with_token(&bounce).as_str());
+    tokens.line("link-client", &client);
     tokens.line("link-token", &link.as_str());
+    (statement.issuer, statement.audience, statement.id) = (&shop, &learn, TokenId(draw()));
+    let client = "2001:db8:7:8::9".parse().unwrap();
+    let link = link_token(&shop_key, &statement, &Network::of(client));
+    tokens.line("link-client-ipv6", &client);
+    tokens.line("link-token-ipv6", &link.as_str());
     text += &tokens.end();
 
     let cookie_key = secret.derive(Purpose::LocalCookie);

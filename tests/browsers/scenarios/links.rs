@@ -5,6 +5,7 @@ use crate::support::browser::Browser;
 use crate::support::capabilities::Options;
 use crate::support::driver::Engine;
 use crate::support::http::{self, NAVIGATION};
+use crate::support::relay::Relay;
 use crate::support::server::{Demo, Split};
 use crate::support::visit::visit;
 
@@ -106,3 +107,56 @@ async fn a_popup_keeps_its_opener_over_a_first_hop(engine: Engine) {
     .await;
 }
 in_engines!(a_popup_keeps_its_opener_over_a_first_hop: chromium, firefox, webkit);
+/// Case I1: the `Referer` is right, the token is fresh, and neither is the visitor's own.
+async fn l2_a_relayed_link_gives_a_new_visitor_no_strangers_id(engine: Engine) {
+    let demo = Demo::start(&[]).await;
+    visit(engine, Options::default(), &demo, async |browser| {
+        let relay = Relay::start(demo.hosts).await;
+        let stranger = relay.visitor().await;
+        let visitor = first_visit(browser, &demo.hosts).await;
+        assert_ne!(visitor, stranger);
+
+        browser.leave_for(&relay.url()).await;
+        served_to_a_stranger(browser, &stranger).await;
+        assert_eq!(relay.sent().len(), 1, "the visitor came by the relay");
+        assert!(browser.url().await.starts_with(&demo.hosts.learn("/lessons")), "and arrived");
+
+        // By and by learn knows the visitor, as who they are.
+        browser.open(&demo.hosts.shop("/products")).await;
+        browser.follow("#to-learn").await;
+        assert_eq!(browser.me().await.visitor, Some(visitor.clone()));
+        assert!(relay.forget().await);
+        for page in [demo.hosts.learn("/lessons"), demo.hosts.shop("/products")] {
+            browser.open(&page).await;
+            assert_eq!(browser.me().await.visitor, Some(visitor.clone()), "{page}");
+        }
+    })
+    .await;
+}
+in_engines!(l2_a_relayed_link_gives_a_new_visitor_no_strangers_id: chromium, firefox);
+
+async fn l9_a_relayed_link_ties_a_known_visitor_to_nobody(engine: Engine) {
+    let demo = Demo::start(&[]).await;
+    visit(engine, Options::default(), &demo, async |browser| {
+        let relay = Relay::start(demo.hosts).await;
+        let visitor = first_visit(browser, &demo.hosts).await;
+        browser.follow("#to-learn").await;
+        assert_eq!(browser.me().await.visitor, Some(visitor.clone()));
+
+        for _ in 0..3 {
+            browser.open(&demo.hosts.shop("/products")).await;
+            browser.leave_for(&relay.url()).await;
+            browser.arrive(&demo.hosts.learn("/lessons")).await;
+            assert_eq!(browser.me().await.visitor, Some(visitor.clone()));
+        }
+        assert_eq!(relay.sent().len(), 3);
+        assert!(relay.forget().await);
+        for page in [demo.hosts.learn("/lessons"), demo.hosts.shop("/products"), demo.hosts.brand("/")] {
+            browser.open(&page).await;
+            let me = browser.me().await;
+            assert_eq!((me.visitor, me.consent.as_str()), (Some(visitor.clone()), "granted"), "{page}");
+        }
+    })
+    .await;
+}
+in_engines!(l9_a_relayed_link_ties_a_known_visitor_to_nobody: chromium, firefox);

@@ -86,7 +86,8 @@ pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> io::Result<Response> {
     }
 }
 
-fn parse(text: &str) -> Option<Response> {
+/// Reads a response, once its head is there.
+pub(super) fn parse(text: &str) -> Option<Response> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;

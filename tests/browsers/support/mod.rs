@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod page;
 pub(crate) mod process;
 pub(crate) mod real_names;
+pub(crate) mod relay;
 pub(crate) mod server;
 pub(crate) mod static_shop;
 pub(crate) mod visit;

@@ -1,9 +1,9 @@
 //! The contract, point by point, where one node is enough.
 
-use throughline::domain::record::{ALIASES_MAX, Change, Held, Outcome, Writer};
+use throughline::domain::record::{ALIASES_MAX, AliasKind, Change, Held, Outcome, Writer};
 use throughline::store::visitors::StoreFault;
 
-use super::{A, B, Backend, alias, commit, id, record, revoke, seen, set, write};
+use super::{A, B, Backend, alias, aliased, claimed, commit, id, linked, record, revoke, seen, set, write};
 
 fn version(outcome: &Outcome) -> Option<u64> {
     match outcome {
@@ -110,7 +110,7 @@ async fn c2_a_revoked_id_never_comes_back() {
             seen(id(1), B, 300),
             set(id(1), A, r#"{"a": 1}"#, None),
             on_own_word(Change::Revoke),
-            on_own_word(Change::Alias(id(2))),
+            on_own_word(Change::Alias { other: id(2), kind: AliasKind::Provisional }),
             seen(id(2), A, 300),
         ];
         let outcomes = commit(&nodes.two, &later).await;
@@ -125,39 +125,141 @@ async fn c2_a_revoked_id_never_comes_back() {
     }
 }
 
-/// They are one visitor: 1 and 2 know of each other, 2 knows 3, and 3 knows 4, which was never seen.
+/// The visitor 1 has three provisional IDs: 4 was never seen, 5 is on the word of the site A alone, and 6 is revoked.
 #[tokio::test]
-async fn c2_revoking_ends_the_aliases_and_theirs() {
+async fn c2_l9_revoking_ends_provisional_ids_and_no_other_alias() {
     for backend in Backend::ALL {
         let nodes = backend.open().await;
-        let seen: Vec<_> = (1..=3).chain([5]).map(|number| seen(id(number), A, 100)).collect();
-        commit(&nodes.one, &seen).await;
-        let aliases = [alias(id(1), id(2)), alias(id(2), id(1)), alias(id(2), id(3)), alias(id(3), id(4)), alias(id(5), id(5))];
-        assert_eq!(commit(&nodes.one, &aliases).await, vec![Outcome::Done; 5]);
-        assert_eq!(record(&nodes.two, id(2)).await.aliases.keys().copied().collect::<Vec<_>>(), [id(1), id(3)]);
+        let known: Vec<_> = (1..=3).map(|number| seen(id(number), A, 100)).collect();
+        commit(&nodes.one, &known).await;
+        commit(&nodes.one, &[claimed(id(5), A, 100), revoke(id(6), 100), claimed(id(7), B, 100), seen(id(8), B, 100)]).await;
+        let aliases = [
+            aliased(id(1), id(2), AliasKind::Link),
+            aliased(id(1), id(3), AliasKind::SameBrowser),
+            alias(id(1), id(4)),
+            alias(id(1), id(5)),
+            // Whatever A says: these are no provisional IDs of A.
+            alias(id(1), id(7)),
+            alias(id(1), id(8)),
+            alias(id(2), id(1)),
+            alias(id(1), id(1)),
+            // A provisional ID has no aliases of its own.
+            alias(id(5), id(9)),
+        ];
+        assert_eq!(commit(&nodes.one, &aliases).await, vec![Outcome::Done; 9]);
         assert_eq!(commit(&nodes.two, &[revoke(id(1), 200)]).await, [Outcome::Done]);
-        for number in 1..=4 {
-            assert_eq!(nodes.one.read(id(number)).await, Ok(Held::Revoked), "{number}");
+        for (number, is_over) in [(1, true), (2, false), (3, false), (4, true), (5, true), (7, false), (8, false), (9, false)] {
+            assert_eq!(nodes.one.read(id(number)).await == Ok(Held::Revoked), is_over, "{number}");
         }
-        assert_eq!(record(&nodes.one, id(5)).await.aliases.len(), 0);
         assert_eq!(nodes.one.revocations(0, 10).await.expect("revocations").len(), 4);
     }
 }
 
-/// Who turns out to be a visitor that asked to be forgotten is forgotten.
+/// In a chain and in a star of links, the end of one ID ends no other.
 #[tokio::test]
-async fn c2_an_alias_of_a_revoked_id_is_revoked() {
+async fn l9_links_tie_no_ids_together() {
     for backend in Backend::ALL {
         let nodes = backend.open().await;
-        let batch = [seen(id(1), A, 100), seen(id(2), A, 100), seen(id(3), B, 100), alias(id(2), id(4)), revoke(id(1), 150)];
+        let mut writes: Vec<_> = (1..=20).map(|number| seen(id(number), A, 100)).collect();
+        for number in 1..20 {
+            writes.push(aliased(id(number), id(number + 1), AliasKind::Link));
+            writes.push(aliased(id(number + 1), id(number), AliasKind::Link));
+            writes.push(aliased(id(20), id(number), AliasKind::Link));
+        }
+        commit(&nodes.one, &writes).await;
+        assert_eq!(commit(&nodes.two, &[revoke(id(10), 200), revoke(id(20), 200)]).await, vec![Outcome::Done; 2]);
+        let revoked = nodes.one.revocations(0, 100).await.expect("revocations");
+        assert_eq!(revoked.into_iter().map(|(_, visitor)| visitor).collect::<Vec<_>>(), [id(10), id(20)]);
+        // And an alias by a link to an ID that has ended ends nothing.
+        assert_eq!(commit(&nodes.two, &[aliased(id(9), id(10), AliasKind::Link)]).await, [Outcome::Revoked]);
+        assert_eq!(commit(&nodes.two, &[aliased(id(9), id(10), AliasKind::SameBrowser)]).await, [Outcome::Revoked]);
+        record(&nodes.two, id(9)).await;
+    }
+}
+
+/// Aliases that an older version noted do not say by what: they are evidence.
+#[tokio::test]
+async fn l9_an_alias_of_an_older_version_is_evidence() {
+    for backend in Backend::SHARED {
+        let nodes = backend.open().await;
+        commit(&nodes.one, &[seen(id(1), A, 100), seen(id(2), A, 100)]).await;
+        let old = |other| {
+            format!(
+                r#"{{"created":100,"sites":{{"{A}":{{"first":100,"last":100,"consent":{{}}}}}},"aliases":{{"{other}":{{"site":"{A}","at":100}}}}}}"#
+            )
+        };
+        for (visitor, other) in [(id(1), id(2)), (id(2), id(3))] {
+            let old = old(other);
+            let hex: String = visitor.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            nodes.behind_the_back(
+                &format!("UPDATE visitor SET record = '{old}' WHERE id = x'{hex}'"),
+                &format!("UPDATE visitor SET record = '{old}' WHERE id = '{visitor}'"),
+            );
+        }
+        assert_eq!(record(&nodes.two, id(1)).await.aliases[&id(2)].kind, None);
+        commit(&nodes.two, &[revoke(id(1), 200)]).await;
+        assert_eq!(nodes.one.revocations(0, 10).await.expect("revocations").len(), 1);
+        // Once the satellite reports it again, with what is certain, it counts.
+        commit(&nodes.two, &[alias(id(2), id(3)), revoke(id(2), 300)]).await;
+        assert_eq!(nodes.one.read(id(3)).await, Ok(Held::Revoked));
+    }
+}
+
+/// Who turns out to be a visitor that asked to be forgotten, under a provisional ID, is forgotten.
+#[tokio::test]
+async fn c2_a_visitor_whose_provisional_id_is_revoked_is_revoked() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let batch = [seen(id(2), A, 100), seen(id(3), B, 100), alias(id(2), id(4)), revoke(id(1), 150)];
         commit(&nodes.one, &batch).await;
         // A site that has not seen a visitor cannot end its ID in this way either.
-        let foreign = write(id(3), Writer::Site(A.into()), 160, Change::Alias(id(1)));
+        let kind = AliasKind::Provisional;
+        let foreign = write(id(3), Writer::Site(A.into()), 160, Change::Alias { other: id(1), kind });
         assert_eq!(commit(&nodes.two, &[foreign]).await, [Outcome::NotSeen]);
         assert_eq!(record(&nodes.two, id(3)).await.aliases.len(), 0);
         assert_eq!(commit(&nodes.two, &[alias(id(2), id(1))]).await, [Outcome::Revoked]);
         assert_eq!(nodes.one.read(id(2)).await, Ok(Held::Revoked));
         assert_eq!(nodes.one.read(id(4)).await, Ok(Held::Revoked));
+    }
+}
+
+/// A link adds its destination only where the broker has seen the link's own site.
+#[tokio::test]
+async fn l10_a_link_makes_no_record_and_needs_its_site_in_one() {
+    const C: &str = "https://c.example";
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let store = &nodes.one;
+        assert_eq!(commit(store, &[linked(id(1), A, B, 100)]).await, [Outcome::NotSeen]);
+        assert_eq!(store.read(id(1)).await, Ok(Held::Nothing));
+        assert_eq!(commit(store, &[seen(id(1), C, 100), linked(id(1), A, B, 100)]).await[1], Outcome::NotSeen);
+        assert_eq!(record(store, id(1)).await.sites.keys().collect::<Vec<_>>(), [C]);
+        // The site's own word is not the broker's sight, nor is what stands on it.
+        assert_eq!(commit(store, &[claimed(id(2), A, 100), linked(id(2), A, B, 100)]).await, [Outcome::Done, Outcome::NotSeen]);
+        assert_eq!(commit(store, &[set(id(2), B, r#"{"a": 1}"#, None)]).await, [Outcome::NotSeen]);
+        assert!(record(store, id(2)).await.sites[A].on_own_word);
+        // Once the broker has seen it there, the link counts, and those from its destination.
+        assert_eq!(
+            commit(store, &[seen(id(2), A, 101), linked(id(2), A, B, 102), linked(id(2), B, C, 103)]).await,
+            vec![Outcome::Done; 3]
+        );
+        assert!(record(store, id(2)).await.sites.values().all(|seen| !seen.on_own_word));
+    }
+}
+
+/// Evidence must not keep out what is certain.
+#[tokio::test]
+async fn l9_a_provisional_id_finds_room_among_evidence() {
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let store = &nodes.one;
+        let most = u32::try_from(ALIASES_MAX).expect("a small number");
+        let evidence = (0..most).map(|number| aliased(id(1), id(10 + number), AliasKind::Link));
+        commit(store, &[seen(id(1), A, 100)].into_iter().chain(evidence).collect::<Vec<_>>()).await;
+        assert_eq!(commit(store, &[aliased(id(1), id(5), AliasKind::Link)]).await, [Outcome::TooManyAliases]);
+        assert_eq!(commit(store, &[alias(id(1), id(5))]).await, [Outcome::Done]);
+        let aliases = record(store, id(1)).await.aliases;
+        assert_eq!((aliases.len(), aliases[&id(5)].kind), (ALIASES_MAX, Some(AliasKind::Provisional)));
     }
 }
 

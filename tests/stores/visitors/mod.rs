@@ -19,7 +19,7 @@ use throughline::base::clock::UnixSeconds;
 use throughline::base::id::VisitorId;
 use throughline::domain::consent::Basis;
 use throughline::domain::properties::PropertyChange;
-use throughline::domain::record::{Change, Held, Outcome, Record, Write, Writer};
+use throughline::domain::record::{AliasKind, Change, Held, Outcome, Record, Write, Writer};
 use throughline::http::client::Outbound;
 use throughline::store::visitors::postgres::PostgresStore;
 use throughline::store::visitors::sqlite::SqliteStore;
@@ -122,8 +122,25 @@ fn seen(visitor: VisitorId, site: &str, at: u64) -> Arc<Write> {
     write(visitor, Writer::Broker(site.into()), at, change)
 }
 
+/// The other is a provisional ID of the site A.
 fn alias(visitor: VisitorId, other: VisitorId) -> Arc<Write> {
-    write(visitor, Writer::Broker(A.into()), 1000, Change::Alias(other))
+    aliased(visitor, other, AliasKind::Provisional)
+}
+
+fn aliased(visitor: VisitorId, other: VisitorId, kind: AliasKind) -> Arc<Write> {
+    write(visitor, Writer::Broker(A.into()), 1000, Change::Alias { other, kind })
+}
+
+/// A site says that it holds an ID.
+fn claimed(visitor: VisitorId, site: &str, at: u64) -> Arc<Write> {
+    let change = Change::Seen { basis: Basis::Implied, created: UnixSeconds(at), first_touch: None };
+    write(visitor, Writer::Site(site.into()), at, change)
+}
+
+/// A link on one site brought the visitor to another.
+fn linked(visitor: VisitorId, from: &str, site: &str, at: u64) -> Arc<Write> {
+    let change = Change::Seen { basis: Basis::Implied, created: UnixSeconds(at), first_touch: None };
+    write(visitor, Writer::Link { site: site.into(), from: from.into() }, at, change)
 }
 
 /// A site's change of properties.

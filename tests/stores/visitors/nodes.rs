@@ -10,7 +10,7 @@ use throughline::domain::record::{Held, Outcome};
 use throughline::store::visitors::VisitorStore;
 use tokio::task::JoinSet;
 
-use super::{A, Backend, alias, commit, commit_at_last, id, record, revoke, seen, set};
+use super::{A, Backend, alias, claimed, commit, commit_at_last, id, record, revoke, seen, set};
 
 /// In every round each of 64 tasks, half of them on either node, expects the same version: one of them is right.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,7 +148,7 @@ async fn c2_nothing_is_written_to_an_id_that_is_being_revoked() {
             let (visitor, other) = (id(round * 2), id(round * 2 + 1));
             let (one, two) = (Arc::clone(&nodes.one), Arc::clone(&nodes.two));
             let sees = tokio::spawn(async move {
-                commit_at_last(&one, &[seen(visitor, A, 100), seen(other, A, 100), alias(visitor, other)]).await
+                commit_at_last(&one, &[seen(visitor, A, 100), claimed(other, A, 100), alias(visitor, other)]).await
             });
             let revokes = tokio::spawn(async move { commit_at_last(&two, &[revoke(visitor, 100)]).await });
             let sighting = sees.await.expect("a sighting").remove(0);

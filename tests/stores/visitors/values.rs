@@ -81,8 +81,10 @@ async fn a_record_that_nobody_can_read_holds_up_no_other() {
         let expected = [Outcome::Unreadable, Outcome::Unreadable, Outcome::Done, Outcome::Done];
         assert_eq!(commit(&nodes.two, &batch).await, expected);
         assert_eq!(record(&nodes.one, id(2)).await.last_seen().0, 600);
-        // It can be erased like any other, and by its alias.
+        // It can be erased like any other, but not by an alias: nothing says that it is a provisional ID.
         assert_eq!(commit(&nodes.one, &[revoke(id(2), 700)]).await, [Outcome::Done]);
+        assert_eq!(nodes.two.read(id(1)).await, Ok(Held::Unreadable));
+        assert_eq!(commit(&nodes.one, &[revoke(id(1), 700)]).await, [Outcome::Done]);
         assert_eq!(nodes.two.read(id(1)).await, Ok(Held::Revoked));
         assert_eq!(record(&nodes.two, id(3)).await.last_seen().0, 500);
     }
