@@ -2,6 +2,9 @@
 //! actix-web application.
 
 pub mod admin;
+pub mod connection;
+pub mod connections;
+mod descriptors;
 pub mod ending;
 pub mod forward;
 pub mod launch;
@@ -10,4 +13,6 @@ pub mod node;
 pub mod recording;
 pub mod reload;
 pub mod roles;
+pub mod serving;
+mod stream;
 pub mod tls;

@@ -19,6 +19,7 @@ use crate::http::answer::{Answer, Refusal, json, public_json};
 use crate::http::client::Outbound;
 use crate::http::cors::{Readers, preflight};
 use crate::http::event::{Timing, Work};
+use crate::http::host::OVER_PLAIN_HTTP;
 use crate::http::{Env, ServedSite};
 use crate::satellite::deliver::deliver;
 use crate::satellite::landing::Waiting;
@@ -152,7 +153,7 @@ impl Node {
     /// The site that a request is for.
     #[must_use]
     pub fn site(&self, head: &RequestHead) -> Option<Arc<ServedSite>> {
-        self.roles().site(head).cloned()
+        self.roles().site(head, &self.env.proxies).cloned()
     }
 
     /// The sites that this process serves.
@@ -211,7 +212,12 @@ impl Node {
     /// Answers an endpoint that needs no body.
     #[must_use]
     pub fn get(&self, endpoint: GetEndpoint, served: &ServedSite, request: &HttpRequest) -> Answer {
-        if matches!(endpoint, GetEndpoint::Whoami | GetEndpoint::BeginExchange) && !self.env.may(request.head()) {
+        use GetEndpoint::{BeginExchange, Me, Whoami};
+        // Hops and links lead the visitor on without an ID, and the others do not concern a visitor.
+        if matches!(endpoint, Me | Whoami | BeginExchange) && self.env.came_by_http(&served.site, request.head()) {
+            return Answer::Now(OVER_PLAIN_HTTP.json());
+        }
+        if matches!(endpoint, Whoami | BeginExchange) && !self.env.may(request.head()) {
             return Answer::Now(too_many());
         }
         let roles = self.roles();
@@ -243,6 +249,9 @@ impl Node {
 
     /// Answers an endpoint whose body has been read.
     pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &web::Bytes) -> HttpResponse {
+        if self.env.came_by_http(&served.site, head) {
+            return OVER_PLAIN_HTTP.json();
+        }
         if !self.env.may(head) {
             return Readers::of(&served.site, &head.headers).mark(too_many());
         }

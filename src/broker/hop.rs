@@ -21,6 +21,7 @@ use crate::http::Env;
 use crate::http::answer::{Answer, Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::facts::{facts_beside, text};
+use crate::http::host::PLAIN_HTTP;
 use crate::store::record_keeper::{Noted, Sighting};
 use crate::store::revoked_ids::RevokedIds;
 use crate::token::claims::Flow;
@@ -91,6 +92,11 @@ fn answer(broker: &Broker, env: &Env, request: &HttpRequest) -> Told {
     };
     let now = env.clock.now();
     let primary = &broker.primary.site;
+    if env.came_by_http(primary, request.head()) {
+        // Without the master cookie, the broker would mint one ID after another.
+        let back = way_back(query, &site.origin).with_empty_parameter();
+        return without(PLAIN_HTTP, redirect(Redirect::Onward, back, None));
+    }
     let path_and_query = request.uri().path_and_query().map_or("/", |both| both.as_str());
     let (cookies, is_revoked) = env.read_id(request.headers(), primary, now);
     let facts = facts_beside(cookies, request.method(), path_and_query, request.headers(), &env.cookies);

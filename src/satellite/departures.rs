@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::http::client_address::ClientKey;
 use crate::store::recent_set::{Claim, RecentSet};
 
 /// A hop takes less than this; while one client is on its way, another like it stays here.
@@ -33,15 +34,21 @@ impl Departures {
     }
 
     /// Notes that a client without a trace of an earlier hop wants to leave; whether it may. Of two at once, one.
+    ///
+    /// Unknown clients may be many with one key, so they need not wait for each other (rule F6). Only the limit that ends a
+    /// loop holds for them.
     #[must_use]
-    pub fn may_leave(&self, client: u128, uptime: Duration) -> bool {
+    pub fn may_leave(&self, client: ClientKey, uptime: Duration) -> bool {
         // A full memory lets nobody leave: their pages are served, and nothing can go round.
-        self.now.claim(client, uptime) == Claim::First && times(client).any(|time| self.often.claim(time, uptime) == Claim::First)
+        let is_alone = |client| self.now.claim(client, uptime) == Claim::First;
+        client.known().is_none_or(is_alone) && times(client).any(|time| self.often.claim(time, uptime) == Claim::First)
     }
 
     /// A client like that has come back with the trace of its hop.
-    pub fn returned(&self, client: u128, uptime: Duration) {
-        self.now.remove(client, uptime);
+    pub fn returned(&self, client: ClientKey, uptime: Duration) {
+        if let Some(client) = client.known() {
+            self.now.remove(client, uptime);
+        }
         times(client).for_each(|time| self.often.remove(time, uptime));
     }
 }
@@ -52,7 +59,8 @@ impl Default for Departures {
     }
 }
 
-fn times(client: u128) -> impl Iterator<Item = u128> {
+fn times(client: ClientKey) -> impl Iterator<Item = u128> {
+    let (ClientKey::Known(client) | ClientKey::Unknown(client)) = client;
     (1..=OFTEN).map(move |time| client ^ time)
 }
 
@@ -60,21 +68,32 @@ fn times(client: u128) -> impl Iterator<Item = u128> {
 mod tests {
     use super::*;
 
+    const KNOWN: ClientKey = ClientKey::Known(1 << 64);
+
     #[test]
     fn s16_of_two_at_once_one_leaves_and_the_next_when_it_is_back() {
         let (departures, now) = (Departures::new(), Duration::from_secs(100));
-        assert!(departures.may_leave(1 << 64, now));
-        assert!(!departures.may_leave(1 << 64, now));
-        assert!(departures.may_leave(2 << 64, now), "another client");
-        departures.returned(1 << 64, now);
-        assert!(departures.may_leave(1 << 64, now));
+        assert!(departures.may_leave(KNOWN, now));
+        assert!(!departures.may_leave(KNOWN, now));
+        assert!(departures.may_leave(ClientKey::Known(2 << 64), now), "another client");
+        departures.returned(KNOWN, now);
+        assert!(departures.may_leave(KNOWN, now));
     }
 
     #[test]
     fn s16_who_never_comes_back_with_cookies_stays_in_the_end() {
         let departures = Departures::new();
-        let left = (0..20).filter(|round| departures.may_leave(1 << 64, Duration::from_secs(2 * round))).count();
+        let left = (0..20).filter(|round| departures.may_leave(KNOWN, Duration::from_secs(2 * round))).count();
         assert_eq!(left, 8);
-        assert!(departures.may_leave(1 << 64, Duration::from_secs(200)), "and may try again later");
+        assert!(departures.may_leave(KNOWN, Duration::from_secs(200)), "and may try again later");
+    }
+
+    #[test]
+    fn f6_unknown_clients_do_not_wait_for_each_other_and_yet_cannot_loop() {
+        let (departures, now) = (Departures::new(), Duration::from_secs(100));
+        let unknown = ClientKey::Unknown(1 << 64);
+        assert_eq!((0..20).filter(|_| departures.may_leave(unknown, now)).count(), 8);
+        departures.returned(unknown, now);
+        assert!(departures.may_leave(unknown, now));
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::consent::Standing;
 use crate::domain::site_cookie::SiteState;
 use crate::domain::url::PageUrl;
 use crate::http::answer::{Redirect, redirect};
+use crate::http::client_address::ClientKey;
 use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::{Env, ServedSite};
 use crate::store::redis_replay::ClaimSoon;
@@ -39,7 +40,7 @@ pub(super) struct Landing {
     pub(super) standing: Standing,
     pub(super) keeps_cookies: bool,
     /// What clients that look alike share (rule S16).
-    pub(super) client: u128,
+    pub(super) client: ClientKey,
     pub(super) now: UnixSeconds,
     /// When the request came, by the uptime.
     pub(super) begun: Duration,
@@ -56,7 +57,9 @@ impl Landing {
         env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, code, flow, took });
         if state.hop_begun.is_some() {
             satellite.departures.returned(client, env.clock.uptime());
-            satellite.bare_clients.remove(client, env.clock.uptime());
+            if let Some(client) = client.known() {
+                satellite.bare_clients.remove(client, env.clock.uptime());
+            }
         }
         match (outcome, page) {
             (Ok(arrived), Ok(page)) => {
@@ -68,7 +71,9 @@ impl Landing {
             // The page itself. A browser without cookies would come round again and again (rule R3): leave it alone for a
             // while, and find out whether it keeps any (rule S16).
             (Err(_), _) => {
-                satellite.bare_clients.claim(client, env.clock.uptime());
+                if let Some(client) = client.known() {
+                    satellite.bare_clients.claim(client, env.clock.uptime());
+                }
                 let probe = standing.basis().and_then(|_| set_id(&SiteState::default())).filter(|_| !keeps_cookies);
                 let known = state.identity.filter(|_| standing.basis().is_some());
                 Page::Serve(Served { cookie: probe, clean: Some(clean), ..Served::plain(visitor(known, standing)) })

@@ -21,8 +21,10 @@ use crate::domain::site::Role;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::domain::url::{Location, PageUrl};
 use crate::http::answer::{Redirect, Refusal, redirect};
+use crate::http::client_address::ClientKey;
 use crate::http::event::{Event, Step};
 use crate::http::facts::{facts_beside, gpc, is_early_data, referrer_origin, text};
+use crate::http::host::PLAIN_HTTP;
 use crate::http::visitor::Visitor;
 use crate::http::{Env, ServedSite};
 use crate::store::record_keeper::Sighting;
@@ -79,6 +81,12 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     let now = env.clock.now();
     let site = &served.site;
     let path_and_query = head.uri.path_and_query().map_or("/", |both| both.as_str());
+    if env.came_by_http(site, head) {
+        env.observer.saw(&Event { site: &site.origin, step: Step::Page, code: PLAIN_HTTP, flow: None });
+        let clean = without_parameter(path_and_query);
+        let clean = (clean != path_and_query).then(|| clean.into_owned());
+        return Decided::Now(Page::Serve(Served { clean, ..Served::plain(Visitor::default()) }));
+    }
     // Most requests come from a visitor who is known, and must cost next to nothing: the other headers are not looked at.
     let (cookies, is_revoked) = env.read_id(&head.headers, site, now);
     let standing = Standing::new(site.consent, cookies.state.choice, site.honour_gpc && gpc(&head.headers));
@@ -89,7 +97,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     let mut facts = facts_beside(cookies, &head.method, path_and_query, &head.headers, &env.cookies);
     let client = || env.proxies.client_key(peer, &head.headers);
     if !facts.keeps_cookies() && facts.page_navigation(site.legacy_browsers).is_ok() {
-        facts.is_bare_client = satellite.bare_clients.contains(client(), env.clock.uptime());
+        facts.is_bare_client = client().known().is_some_and(|key| satellite.bare_clients.contains(key, env.clock.uptime()));
     }
     let request = Request { satellite, env, served, head, facts: &facts, standing, is_revoked, now };
     let decision = decide(&facts, site, circuit(satellite, &site.origin), now);
@@ -123,7 +131,7 @@ pub(super) struct Request<'a> {
 
 impl Request<'_> {
     /// Does as was decided; `None` where a token is to be used up. `referrer` is what a page's script says led to the page.
-    pub(super) fn follow(&self, decision: Decision, referrer: Option<Referrer>, client: &dyn Fn() -> u128) -> Option<Page> {
+    pub(super) fn follow(&self, decision: Decision, referrer: Option<Referrer>, client: &dyn Fn() -> ClientKey) -> Option<Page> {
         let mut page = match decision {
             Decision::Consume => return None,
             Decision::Pass(reason, identity) => {
@@ -166,7 +174,7 @@ impl Request<'_> {
 
     /// Sends the visitor on a hop. The ID cookie notes the attempt for a day (rule S12), the hop cookie binds it to this
     /// browser for two minutes. Of clients that look alike and bring no such note, one leaves at a time (rule S16).
-    fn start(&self, page: PageUrl, referrer: Option<Referrer>, client: &dyn Fn() -> u128) -> Result<Page, NoRandomness> {
+    fn start(&self, page: PageUrl, referrer: Option<Referrer>, client: &dyn Fn() -> ClientKey) -> Result<Page, NoRandomness> {
         let Some(basis) = self.standing.basis() else { return Ok(self.serve_without(Reason::NoConsent.code())) };
         let has_trace = self.facts.cookies.state.hop_begun.is_some();
         if !has_trace && !self.satellite.departures.may_leave(client(), self.env.clock.uptime()) {
@@ -183,7 +191,7 @@ impl Request<'_> {
     }
 
     /// Uses up a token, or whatever else stands in our parameter.
-    fn consume(&self, client: impl Fn() -> u128) -> Decided {
+    fn consume(&self, client: impl Fn() -> ClientKey) -> Decided {
         let begun = self.env.clock.uptime();
         let state = &self.facts.cookies.state;
         let checked = match parameter(self.facts.query()) {

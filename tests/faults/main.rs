@@ -8,10 +8,12 @@ mod support;
 
 mod broker_down;
 mod clocks;
+mod connections;
 mod fake_broker;
 mod floods;
 mod key_files;
 mod key_rotation;
 mod reload;
 mod stop;
+mod tls_client;
 mod unknown_keys;

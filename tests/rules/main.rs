@@ -8,6 +8,7 @@ mod broker;
 mod broker_headers;
 mod consent;
 mod endpoints;
+mod hosts;
 mod links;
 mod lists;
 mod logs;
