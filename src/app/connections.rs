@@ -64,6 +64,13 @@ impl Connections {
         Self::new(clock, connections_max())
     }
 
+    /// How many may be accepted, with those that come and go just now. Without a limit, a flood would take all open files before
+    /// the workers have seen it, and the listener would pause for half a second each time.
+    #[must_use]
+    pub(super) const fn accepted_max(&self) -> usize {
+        self.total_max + self.total_max / 4
+    }
+
     /// How many are open.
     #[must_use]
     pub fn open_now(&self) -> u64 {

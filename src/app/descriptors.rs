@@ -16,16 +16,17 @@ const CONNECTIONS_MIN: u64 = 16;
 #[must_use]
 pub(super) fn connections_max() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = 2 * CONNECTIONS_MAX + RESERVE;
+    let wanted = CONNECTIONS_MAX * 9 / 4 + RESERVE;
     let target = maximum.map_or(wanted, |maximum| maximum.min(wanted));
     let raised = current.is_some_and(|current| current < target)
         && setrlimit(Resource::Nofile, Rlimit { current: Some(target), maximum }).is_ok();
     connections_with(if raised { Some(target) } else { current })
 }
 
-/// Each connection may have one file open as well, the static page that it is sent.
+/// Each connection may have one file open as well, the static page that it is sent. And a quarter more are accepted than held: those
+/// that come and go just now.
 fn connections_with(files: Option<u64>) -> usize {
-    let connections = files.map_or(CONNECTIONS_MAX, |files| files.saturating_sub(RESERVE) / 2);
+    let connections = files.map_or(CONNECTIONS_MAX, |files| files.saturating_sub(RESERVE) * 4 / 9);
     usize::try_from(connections.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)).unwrap_or(usize::MAX)
 }
 
@@ -36,7 +37,7 @@ mod tests {
     #[test]
     fn a9_connections_leave_room_for_other_files() {
         for (files, connections) in
-            [(Some(0), 16), (Some(256), 96), (Some(1024), 480), (Some(65_536), 32_736), (Some(1_048_576), 65_536), (None, 65_536)]
+            [(Some(0), 16), (Some(256), 85), (Some(1024), 426), (Some(65_536), 29_098), (Some(1_048_576), 65_536), (None, 65_536)]
         {
             assert_eq!(connections_with(files), connections, "{files:?}");
         }

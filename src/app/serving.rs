@@ -8,9 +8,11 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
@@ -96,10 +98,10 @@ impl Serving {
         // The registry limits handshakes as it does all connections. Were they to fill a limit of their own, nobody would be
         // served for the seconds that a silent handshake may take.
         max_concurrent_tls_connect(usize::MAX >> 1);
-        let mut builder = ServerBuilder::default().disable_signals().shutdown_timeout(self.shutdown_seconds);
-        if let Some(workers) = self.workers {
-            builder = builder.workers(workers.min(WORKERS_MAX));
-        }
+        let workers = self.workers.or_else(|| available_parallelism().ok().map(NonZeroUsize::get)).unwrap_or(1).min(WORKERS_MAX);
+        let accepted = self.connections.accepted_max().div_ceil(workers);
+        let builder = ServerBuilder::default().disable_signals().shutdown_timeout(self.shutdown_seconds);
+        let mut builder = builder.workers(workers).max_concurrent_connections(accepted);
         let ending = builder.graceful_shutdown_signal();
         let mut bound = Vec::with_capacity(addresses.len());
         for &address in addresses {
