@@ -92,7 +92,7 @@ fn decisions(criterion: &mut Criterion) {
         random: Arc::new(SystemRandom::new()),
         cookies: CookieJar::PRODUCTION,
         observer: Arc::new(Log),
-        proxies: TrustedProxies(Vec::new()),
+        proxies: TrustedProxies::new(Vec::new()),
         rates: RateLimit::new(Rate::default()),
         revoked: Arc::new(RevokedIds::default()),
         mints: Arc::default(),

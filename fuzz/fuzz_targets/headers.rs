@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(origin.contains("://"));
     }
     let _ = (is_early_data(&headers), is_own_page(&headers, &site, true));
-    let proxies = TrustedProxies(vec!["10.0.0.0/8".parse().expect("a network")]);
+    let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("a network")]);
     let peer = "192.0.2.1".parse().ok();
     assert_eq!(proxies.client(peer, &headers), peer, "only a trusted proxy may speak for a client");
     if let Decision::Start(page) = decide(&facts, &site, Circuit::Closed, NOW) {

@@ -7,7 +7,7 @@ use crate::store::replay::Replay;
 
 use super::exposition::{Exposition, Family, Kind};
 use super::metrics::{Metrics, outcome};
-use super::{Reloads, Watched};
+use super::{ConnectionCounts, Reloads, Watched};
 
 const fn counter(name: &'static str, help: &'static str) -> Family {
     Family { name, kind: Kind::Counter, help }
@@ -64,6 +64,15 @@ const CERTIFICATE: Family = gauge(
 );
 const SPANS_LOST: Family =
     counter("throughline_trace_spans_lost_total", "Spans of traces that the collector did not take in time.");
+const CONNECTIONS: Family = gauge("throughline_connections", "Connections that are open.");
+const CONNECTIONS_ENDED: Family = counter(
+    "throughline_connections_ended_total",
+    "Connections that the server ended: idle, slow_reader, client_limit and total_limit to make room, refused, unreadable.",
+);
+const FORWARDED_UNREADABLE: Family = counter(
+    "throughline_forwarded_unreadable_total",
+    "Entries of X-Forwarded-For or Forwarded from trusted proxies that were no addresses.",
+);
 const LEAVING: Family = gauge("throughline_leaving", "Whether the process is about to end.");
 const BUILD: Family = gauge("throughline_build_info", "1; the label says which version runs.");
 const STARTED: Family = gauge("process_start_time_seconds", "When the process began.");
@@ -94,6 +103,13 @@ pub fn exposition(metrics: &Metrics, process: &dyn Watched) -> String {
         text.sample(CERTIFICATE.name, &[], at);
     }
     one(&mut text, &SPANS_LOST, process.trace_spans_lost());
+    let ConnectionCounts { open, ended } = process.connections();
+    one(&mut text, &CONNECTIONS, open);
+    text.family(&CONNECTIONS_ENDED);
+    for (reason, count) in ended {
+        text.sample(CONNECTIONS_ENDED.name, &[("reason", reason)], count);
+    }
+    one(&mut text, &FORWARDED_UNREADABLE, process.forwarded_unreadable());
     one(&mut text, &LEAVING, u64::from(process.is_leaving()));
     text.family(&BUILD);
     text.sample(BUILD.name, &[("version", env!("CARGO_PKG_VERSION"))], 1);

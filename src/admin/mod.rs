@@ -57,8 +57,21 @@ pub trait Watched: Send + Sync {
     fn is_leaving(&self) -> bool;
     /// How many lines of its log were lost.
     fn log_lines_lost(&self) -> u64;
+    /// The connections of its server.
+    fn connections(&self) -> ConnectionCounts;
+    /// How many addresses of trusted proxies were no addresses.
+    fn forwarded_unreadable(&self) -> u64;
     /// How many spans of its traces were lost.
     fn trace_spans_lost(&self) -> u64;
+}
+
+/// The connections of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConnectionCounts {
+    /// How many are open.
+    pub open: u64,
+    /// How many were ended, for each reason.
+    pub ended: Vec<(&'static str, u64)>,
 }
 
 /// How often the configuration was read again.

@@ -15,7 +15,7 @@ use crate::admin::metrics::Metrics;
 use crate::admin::sample::keep_sampling;
 use crate::admin::server::endpoints;
 use crate::admin::traces::{Traces, export};
-use crate::admin::{Admin, Reloads, Watched};
+use crate::admin::{Admin, ConnectionCounts, Reloads, Watched};
 use crate::base::clock::{Clock, UnixSeconds};
 use crate::base::random::SystemRandom;
 use crate::broker::Broker;
@@ -28,6 +28,7 @@ use crate::store::record_keeper::Keeper;
 use crate::store::revoked_ids::RevokedIds;
 use crate::store::visitors::VisitorStore;
 
+use super::connections::Connections;
 use super::launch::{HEAD_TIME_MAX, LaunchFailure, cannot_listen};
 use super::node::{Node, supervise};
 use super::recording::Task;
@@ -56,6 +57,8 @@ pub struct Process {
     pub lost_spans: Arc<AtomicU64>,
     /// The certificate that it serves.
     pub certificate: Option<Arc<Certificate>>,
+    /// The connections of its server.
+    pub connections: Arc<Connections>,
 }
 
 impl Watched for Process {
@@ -106,6 +109,15 @@ impl Watched for Process {
         (self.lost_lines)()
     }
 
+    fn connections(&self) -> ConnectionCounts {
+        let ended = self.connections.ended().map(|(why, count)| (why.as_str(), count)).collect();
+        ConnectionCounts { open: self.connections.open_now(), ended }
+    }
+
+    fn forwarded_unreadable(&self) -> u64 {
+        self.node.env.proxies.unreadable()
+    }
+
     fn trace_spans_lost(&self) -> u64 {
         self.lost_spans.load(Ordering::Relaxed)
     }
@@ -142,12 +154,13 @@ impl Watching {
         store: Option<Arc<dyn VisitorStore>>,
         lost_lines: LostLines,
         certificate: Option<Arc<Certificate>>,
+        connections: Arc<Connections>,
     ) -> Result<(Server, SocketAddr), LaunchFailure> {
         let Self { config: config::Admin { address, hosts, sample, sample_every }, metrics, lost_spans } = self;
         if !address.ip().is_loopback() {
             tracing::warn!(%address, "[admin] can be reached from other machines, and asks nobody who they are; see that only operators get there");
         }
-        let process = Arc::new(Process { node: Arc::clone(node), lost_lines, lost_spans, certificate });
+        let process = Arc::new(Process { node: Arc::clone(node), lost_lines, lost_spans, certificate, connections });
         let history = History::new(process.clock().now());
         let latest = Arc::new(ArcSwapOption::empty());
         let admin = Admin {

@@ -8,10 +8,10 @@ use actix_web::HttpResponse;
 use actix_web::dev::RequestHead;
 
 use crate::config::UnknownHost;
-use crate::http::ServedSite;
 use crate::http::answer::Refusal;
 use crate::http::event::{Event, Step};
-use crate::http::forwarded::{Dialect, Unclear, restore, restore_host};
+use crate::http::forwarded::{Dialect, Unclear, asked_host, restore};
+use crate::http::{ServedSite, host};
 use crate::satellite::forward::{answer, unclear};
 use crate::satellite::landing::Waiting;
 use crate::satellite::page::Decided;
@@ -21,6 +21,10 @@ use super::node::Node;
 /// RFC 9110 section 15.5.20.
 const MISDIRECTED: Refusal =
     Refusal { status: 421, code: "unknown_host", advice: "This host is none of the sites that are served here." };
+
+/// RFC 9112 section 3.2.
+const BAD_HOST: Refusal =
+    Refusal { status: 400, code: "bad_host", advice: "Send exactly one Host header, with the host that the URL names." };
 
 /// Who asks as proxies do, and is none of ours: either somebody who tries things out, or `trusted_proxies` lacks a proxy.
 const WRONG_PEER: &str = "wrong_peer";
@@ -49,9 +53,9 @@ impl Node {
     /// Decides on the request that a proxy asks about. Afterwards `head` is that request's.
     #[must_use]
     pub fn forwarded(&self, dialect: Dialect, head: &mut RequestHead, peer: Option<IpAddr>) -> Told {
-        let host = restore_host(dialect, head);
+        let host = asked_host(dialect, head);
         let roles = self.roles();
-        let site = roles.site(head);
+        let site = host.as_ref().ok().and_then(Option::as_ref).and_then(|host| roles.named(host));
         let fault = |fault: Unclear| {
             self.tell(site, fault.code());
             Told::Now(unclear(dialect))
@@ -61,7 +65,7 @@ impl Node {
         }
         let Some(served) = site else {
             self.tell(None, MISDIRECTED.code);
-            return Told::Now(self.unknown_host().unwrap_or_else(|| unclear(dialect)));
+            return Told::Now(self.unknown_host(head).unwrap_or_else(|| unclear(dialect)));
         };
         if served.site.satellite.is_some() {
             // Its pages are elsewhere, and a hop would end there.
@@ -81,11 +85,12 @@ impl Node {
         answer(dialect, self.after_claim(served, waiting).await)
     }
 
-    /// The answer to a request for a host that is none of the sites, unless it is to pass.
+    /// The answer to a request for a host that is none of the sites, unless it is to pass: 400 where it names no host or two.
     #[must_use]
-    pub fn unknown_host(&self) -> Option<HttpResponse> {
+    pub fn unknown_host(&self, head: &RequestHead) -> Option<HttpResponse> {
         match self.unknown_host {
             UnknownHost::Pass => None,
+            UnknownHost::Refuse if host::asked(head).is_none() => Some(BAD_HOST.page()),
             UnknownHost::Refuse => Some(MISDIRECTED.page()),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_files::Files;
 use actix_web::http::StatusCode;
 use actix_web::rt::{spawn, time::timeout};
-use actix_web::{App, HttpResponse, HttpServer, guard, web};
+use actix_web::{App, HttpResponse, guard, web};
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
@@ -25,6 +25,7 @@ use crate::http::client::Outbound;
 use crate::http::client_address::TrustedProxies;
 use crate::http::cookies::CookieJar;
 use crate::http::event::Observer;
+use crate::http::host;
 use crate::http::remote_records::ApiKeys;
 use crate::satellite::Satellite;
 use crate::satellite::watch::{Pace, catch_up, wait_until_ready};
@@ -38,11 +39,13 @@ use crate::store::visitors::VisitorStore;
 use crate::token::claims::REPLAY_SPAN;
 
 use super::admin::{LostLines, Watching, watch};
-use super::middleware::Throughline;
+use super::connections::Connections;
+use super::middleware::{Throughline, refuse_body};
 use super::node::Node;
 use super::recording::{Recording, Surroundings, Task, prepare};
 use super::reload::{Fixed, Reloading, Source, notify};
 use super::roles::{BrokerRecords, Sites};
+use super::serving::Serving;
 use super::tls::{Certificate, read_certificates, server_tls};
 
 /// A client that takes longer over its request's head is hung up on (rule A5).
@@ -142,7 +145,7 @@ impl Launch {
             random: Arc::new(SystemRandom::new()),
             cookies: if profile == Profile::Localhost { CookieJar::LOCALHOST } else { CookieJar::PRODUCTION },
             observer,
-            proxies: TrustedProxies(listen.trusted_proxies.clone()),
+            proxies: TrustedProxies::new(listen.trusted_proxies.clone()),
             rates: RateLimit::new(limits.client),
         };
         // The primary takes no tokens (rule B6): a node of the broker alone has nothing to remember.
@@ -223,36 +226,31 @@ impl Launch {
         } else {
             let _ = ended_ids.await;
         }
-        let for_workers = Arc::clone(&node);
-        let mut server =
-            HttpServer::new(move || App::new().wrap(Throughline::new(Arc::clone(&for_workers))).configure(pages.clone()))
-                .client_request_timeout(HEAD_TIME_MAX)
-                .shutdown_timeout(SHUTDOWN_SECONDS)
-                // A file's head and body are written one after the other: without this, the body waits up to 40 ms for the
-                // client's system to acknowledge the head.
-                .tcp_nodelay(true)
-                .disable_signals();
-        if let Some(workers) = workers {
-            server = server.workers(workers);
-        }
         let certificate = listen.tls.as_ref().map(Certificate::read).transpose()?.map(Arc::new);
-        let tls = certificate.clone().map(server_tls).transpose()?;
-        for address in &listen.addresses {
-            let bound = match &tls {
-                Some(tls) => server.bind_rustls_0_23(address, tls.clone()),
-                None => server.bind(address),
-            };
-            server = bound.map_err(|error| cannot_listen(*address, &error))?;
-        }
-        let addresses = server.addrs();
-        let admin = watching.map(|watching| watching.listen(&node, visitors, lost_lines, certificate.clone())).transpose()?;
+        let connections = Arc::new(Connections::within_open_files(Arc::clone(&node.env.clock)));
+        let (proxies, refusing) = (Arc::clone(&node), Arc::clone(&node));
+        let serving = Serving {
+            connections: Arc::clone(&connections),
+            is_proxy: Arc::new(move |peer| proxies.env.proxies.contains(Some(peer.ip()))),
+            refuse_body: Arc::new(move |request| refuse_body(&refusing, request.head()).map(Into::into)),
+            tls: certificate.clone().map(server_tls).transpose()?,
+            head_time_max: HEAD_TIME_MAX,
+            shutdown_seconds: SHUTDOWN_SECONDS,
+            workers,
+        };
+        let for_workers = Arc::clone(&node);
+        let application = move || App::new().wrap(Throughline::new(Arc::clone(&for_workers))).configure(pages.clone());
+        let (running, addresses) =
+            serving.listen(&listen.addresses, application).map_err(|(address, error)| cannot_listen(address, &error))?;
+        let admin = watching
+            .map(|watching| watching.listen(&node, visitors, lost_lines, certificate.clone(), connections))
+            .transpose()?;
         let admin = admin.map(|(server, address)| {
             tracing::info!(%address, "operators look here");
             let handle = server.handle();
             drop(spawn(server));
             handle
         });
-        let running = server.run();
         node.ending
             .follow_signals(&running.handle())
             .map_err(|error| LaunchFailure(format!("cannot wait for signals: {error}")))?;
@@ -338,6 +336,7 @@ pub fn static_pages(node: &Arc<Node>, files: &[(String, PathBuf)], app: &mut web
         // With a body: of an answer without one, browsers make an error page of their own.
         let (status, text) = match node.site(request.head()) {
             Some(_) => (StatusCode::NOT_FOUND, "There is no such page on this site."),
+            None if host::asked(request.head()).is_none() => (StatusCode::BAD_REQUEST, "The request must have exactly one Host."),
             None => (StatusCode::MISDIRECTED_REQUEST, "This host is none of the sites that are served here."),
         };
         async move { HttpResponse::build(status).body(text) }

@@ -28,7 +28,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodyStream, EitherBody, MessageBody};
-use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::dev::{Payload, RequestHead, Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Uri};
 use actix_web::rt::time::timeout;
@@ -113,8 +113,8 @@ impl<S> Wrapped<S> {
             return self.ask(dialect, request, peer);
         }
         let roles = self.node.roles();
-        let Some(served) = roles.site(request.head()) else {
-            return match self.node.unknown_host() {
+        let Some(served) = roles.site(request.head(), &self.node.env.proxies) else {
+            return match self.node.unknown_host(request.head()) {
                 Some(answer) => Way::ready(request, answer),
                 None => Way::page(self.service.call(request)),
             };
@@ -227,12 +227,38 @@ async fn api<B>(node: Arc<Node>, request: HttpRequest, mut payload: Payload) -> 
     Ok(ServiceResponse::new(request, answer).map_into_right_body())
 }
 
+/// The answer to a request for one of our endpoints whose body is certainly too large. For a client that waits for
+/// `100 Continue`, which then does not send the body.
+#[must_use]
+pub fn refuse_body(node: &Node, head: &RequestHead) -> Option<HttpResponse> {
+    let declared = declared_length(&head.headers).filter(|declared| *declared > contract::BODY_LENGTH_MAX as u64)?;
+    if Dialect::of(head.uri.path()).is_some() {
+        // A proxy may ask with the length of the visitor's own body.
+        return None;
+    }
+    let served = node.site(head)?;
+    let (length_max, too_large) = match node.endpoint(&served.site, &head.method, head.uri.path())? {
+        Endpoint::Post(endpoint) => (endpoint.body_length_max(), &TOO_LARGE),
+        Endpoint::Api => (contract::API_BODY_LENGTH_MAX, &TOO_LARGE_FOR_API),
+        _ => (contract::BODY_LENGTH_MAX, &TOO_LARGE),
+    };
+    (declared > length_max as u64).then(|| too_large.json())
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 async fn body(
     request: &HttpRequest,
     payload: &mut Payload,
     length_max: usize,
     too_large: &'static Refusal,
 ) -> Result<Result<web::Bytes, &'static Refusal>, Error> {
+    // The rest of the connection is of no use then: the server closes it, and does not read the body.
+    if declared_length(request.headers()).is_some_and(|declared| declared > length_max as u64) {
+        return Ok(Err(too_large));
+    }
     let payload = web::Payload::from_request(request, payload).await?;
     Ok(match timeout(BODY_TIME_MAX, payload.to_bytes_limited(length_max)).await {
         Ok(Ok(Ok(body))) => Ok(body),

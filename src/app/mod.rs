@@ -2,6 +2,9 @@
 //! actix-web application.
 
 pub mod admin;
+pub mod connection;
+pub mod connections;
+mod descriptors;
 pub mod ending;
 pub mod forward;
 mod key_files;
@@ -11,4 +14,6 @@ pub mod node;
 pub mod recording;
 pub mod reload;
 pub mod roles;
+pub mod serving;
+mod stream;
 pub mod tls;

@@ -23,6 +23,7 @@ use crate::http::body::Body;
 use crate::http::client::Outbound;
 use crate::http::cors::{Readers, preflight};
 use crate::http::event::{Timing, Work};
+use crate::http::host::OVER_PLAIN_HTTP;
 use crate::http::{Env, ServedSite};
 use crate::satellite::access::watch_access;
 use crate::satellite::deliver::deliver;
@@ -162,7 +163,7 @@ impl Node {
     /// The site that a request is for.
     #[must_use]
     pub fn site(&self, head: &RequestHead) -> Option<Arc<ServedSite>> {
-        self.roles().site(head).cloned()
+        self.roles().site(head, &self.env.proxies).cloned()
     }
 
     /// The sites that this process serves.
@@ -235,7 +236,12 @@ impl Node {
     /// Answers an endpoint that needs no body.
     #[must_use]
     pub fn get(&self, endpoint: GetEndpoint, served: &ServedSite, request: &HttpRequest) -> Answer {
-        if matches!(endpoint, GetEndpoint::Whoami | GetEndpoint::BeginExchange) && !self.env.may(request.head()) {
+        use GetEndpoint::{BeginExchange, Me, Whoami};
+        // Hops and links lead the visitor on without an ID, and the others do not concern a visitor.
+        if matches!(endpoint, Me | Whoami | BeginExchange) && self.env.came_by_http(&served.site, request.head()) {
+            return Answer::Now(OVER_PLAIN_HTTP.json());
+        }
+        if matches!(endpoint, Whoami | BeginExchange) && !self.env.may(request.head()) {
             return Answer::Now(too_many());
         }
         let roles = self.roles();
@@ -267,6 +273,9 @@ impl Node {
 
     /// Answers an endpoint whose body has been read.
     pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &Body) -> HttpResponse {
+        if self.env.came_by_http(&served.site, head) {
+            return OVER_PLAIN_HTTP.json();
+        }
         // A no ends an ID once and costs nothing after that: it is never too many (rule C1).
         let is_no = endpoint == PostEndpoint::Forget
             || (endpoint == PostEndpoint::Consent && choice::choice(head, body) == Ok(Choice::Denied));

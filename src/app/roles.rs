@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::dev::RequestHead;
-use actix_web::http::header;
+use actix_web::http::header::HeaderValue;
 
 use crate::base::secret::ApiKey;
 use crate::broker::Broker;
 use crate::config::{self, BrokerConfig, KeySource, RegisteredSite};
 use crate::domain::site::Role;
-use crate::http::ServedSite;
+use crate::http::client_address::TrustedProxies;
 use crate::http::cookies::SameSite;
+use crate::http::{ServedSite, host};
 use crate::store::live_keys::LiveKeys;
 
 /// What one process is there for.
@@ -30,14 +31,34 @@ impl Roles {
         Self { broker, sites }
     }
 
-    /// The site that a request is for, by its `Host` (HTTP/1.1) or its authority (HTTP/2).
+    /// The site that a request is for (rules F7, F8). `X-Forwarded-Host` counts from `proxies` only.
     #[must_use]
-    pub fn site(&self, head: &RequestHead) -> Option<&Arc<ServedSite>> {
-        let host = match head.headers.get(header::HOST) {
-            Some(host) => host.to_str().ok()?,
-            None => head.uri.authority()?.as_str(),
-        };
-        self.sites.get(host).or_else(|| self.sites.get(&host.to_ascii_lowercase()))
+    pub fn site(&self, head: &RequestHead, proxies: &TrustedProxies) -> Option<&Arc<ServedSite>> {
+        if proxies.contains(head.peer_addr.map(|peer| peer.ip()))
+            && let Ok(Some(forwarded)) = host::forwarded(&head.headers)
+        {
+            return self.named(forwarded);
+        }
+        self.at(host::asked(head)?)
+    }
+
+    /// The site that a proxy names: of a list, the last entry that is one.
+    #[must_use]
+    pub fn named(&self, hosts: &HeaderValue) -> Option<&Arc<ServedSite>> {
+        hosts.to_str().ok()?.rsplit(',').find_map(|host| self.at(host.trim_ascii()))
+    }
+
+    /// The site at a host, however that is spelled.
+    fn at(&self, host: &str) -> Option<&Arc<ServedSite>> {
+        // As browsers spell it: nothing is copied.
+        if let Some(served) = self.sites.get(host) {
+            return Some(served);
+        }
+        let spelled = host::spelled(host)?;
+        self.sites.get(&*spelled.authority).or_else(|| {
+            let (host, is_https) = spelled.portless?;
+            self.sites.get(&*host).filter(|served| served.site.served_at().is_https() == is_https)
+        })
     }
 
     /// The sites.

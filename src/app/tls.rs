@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -50,7 +50,11 @@ impl ResolvesServerCert for Certificate {
 pub(super) fn server_tls(certificate: Arc<Certificate>) -> Result<rustls::ServerConfig, LaunchFailure> {
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
     let config = config.map_err(|error| LaunchFailure::new(format!("TLS cannot be set up ({error})")))?;
-    Ok(config.with_no_client_auth().with_cert_resolver(certificate))
+    let mut config = config.with_no_client_auth().with_cert_resolver(certificate);
+    // Tickets work for both versions, and need no memory here. rustls replaces their key every six hours. Early data stays off:
+    // rule R7 is about what a proxy lets through, and this server must not add to it.
+    config.ticketer = Ticketer::new().map_err(|error| LaunchFailure::new(format!("TLS tickets cannot be set up ({error})")))?;
+    Ok(config)
 }
 
 fn certified_key(files: &TlsFiles) -> Result<CertifiedKey, LaunchFailure> {

@@ -21,8 +21,10 @@ use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::domain::url::Location;
 use crate::http::Env;
 use crate::http::answer::{Answer, Redirect, Refusal, redirect};
+use crate::http::client_address::ClientKey;
 use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::facts::{facts_beside, text};
+use crate::http::host::PLAIN_HTTP;
 use crate::store::record_keeper::{Noted, Sighting};
 use crate::store::revoked_ids::RevokedIds;
 use crate::token::claims::Flow;
@@ -113,6 +115,11 @@ fn answer<'a>(broker: &'a Broker, env: &Env, request: &HttpRequest) -> Told<'a> 
     let asking = Some(&site.origin);
     let without = |code, answer: HttpResponse| Told { answer: answer.into(), code, flow: None, asking };
     let primary = &broker.primary.site;
+    if env.came_by_http(primary, request.head()) {
+        // Without the master cookie, the broker would mint one ID after another.
+        let back = way_back(query, &site.origin).with_empty_parameter();
+        return without(PLAIN_HTTP, redirect(Redirect::Onward, back, None));
+    }
     let path_and_query = request.uri().path_and_query().map_or("/", |both| both.as_str());
     let (cookies, is_revoked) = env.read_id(request.headers(), primary, now);
     let facts = facts_beside(cookies, request.method(), path_and_query, request.headers(), &env.cookies);
@@ -225,7 +232,7 @@ struct Asking<'a> {
     is_settled: bool,
     /// The browser sent a cookie of the primary's: an answer of the primary has reached it.
     keeps_cookies: bool,
-    client: &'a dyn Fn() -> u128,
+    client: &'a dyn Fn() -> ClientKey,
     refused_by_browser: bool,
     now: UnixSeconds,
 }
@@ -241,10 +248,13 @@ fn take(broker: &Broker, env: &Env, asking: &Asking<'_>, master: SiteState) -> R
         Some(identity) => (identity, "hop_known"),
         None => {
             let (client, uptime) = (client(), env.clock.uptime());
-            if !is_settled && !keeps_cookies && (asked.look_alike || env.mints.is_on_page(client, uptime)) {
+            let is_on_page = || client.known().is_some_and(|client| env.mints.is_on_page(client, uptime));
+            if !is_settled && !keeps_cookies && (asked.look_alike || is_on_page()) {
                 return Err(Nothing::Unsettled);
             }
-            env.mints.by_hop(client, uptime);
+            if let Some(client) = client.known() {
+                env.mints.by_hop(client, uptime);
+            }
             // A missing master is minted new, whatever the site may know (rule B6).
             let visitor = VisitorId::mint(&*env.random).map_err(|_| Nothing::Unable)?;
             (Identity { visitor, source: Source::Broker, created: now }, "hop_minted")

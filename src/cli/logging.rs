@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tracing::Level;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
@@ -35,6 +35,9 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How long the process's end waits for the last lines.
 const LAST_LINES_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// The modules of the web server that log what a client did to its own connection.
+const OF_CLIENTS: [&str; 2] = ["actix_http::h1::dispatcher", "actix_http::h2::dispatcher"];
+
 /// The log of this process, until it is dropped.
 pub struct Logging {
     lines: Arc<Lines>,
@@ -52,7 +55,12 @@ impl Logging {
             Ok(descriptor) => Lines::to(File::from(descriptor)),
             Err(_) => Lines::to(stderr),
         };
-        let ours = |level| Targets::new().with_default(Level::WARN).with_target(env!("CARGO_CRATE_NAME"), level);
+        let ours = |level| {
+            let targets = Targets::new().with_default(Level::WARN).with_target(env!("CARGO_CRATE_NAME"), level);
+            // Each unreadable request is an error there, so that clients would write the log. They are counted (docs/metrics.md).
+            let of_clients = if level >= Level::DEBUG { LevelFilter::WARN } else { LevelFilter::OFF };
+            OF_CLIENTS.iter().fold(targets, |targets, module| targets.with_target(*module, of_clients))
+        };
         let (filter, handle) = reload::Layer::new(ours(log.level));
         let layer = tracing_subscriber::fmt::layer().with_writer(Writer(Arc::clone(&lines)));
         let layer = match log.format {

@@ -19,6 +19,7 @@ use crate::base::origin::Origin;
 use super::contract::{
     CAMPAIGN_VALUE_LENGTH_MAX, LANDING_PATH_LENGTH_MAX, LANDING_SEGMENT_LENGTH_MAX, PARAMETER, REFERRER_LENGTH_MAX,
 };
+use super::referrer::has_host_of_dns_length;
 use super::url::PageUrl;
 
 /// The query parameters that say which campaign brought a visitor: Urchin's, then the click IDs of advertising networks.
@@ -158,6 +159,9 @@ fn is_address(host: &str) -> bool {
 fn outside_referrer(text: &str, own: &OwnHosts) -> Option<String> {
     let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     if text.len() > REFERRER_LENGTH_MAX || text.contains(char::is_control) || !(begins("https://") || begins("http://")) {
+        return None;
+    }
+    if !has_host_of_dns_length(text) {
         return None;
     }
     let url = Url::parse(text).ok()?;
@@ -340,6 +344,10 @@ mod tests {
         assert_eq!(referrer(&long(REFERRER_LENGTH_MAX)), Some(long(REFERRER_LENGTH_MAX)));
         assert_eq!(referrer(&long(REFERRER_LENGTH_MAX + 1)), None);
         assert_eq!(referrer(&format!("https://news.example/{}", "ü".repeat(900))), None);
+        // Nor is a host parsed that DNS has not.
+        for text in ["https://xn--", "https://%78n--", "https:/xn--", "https:///\\/xn--", "HTTPS://a@b@xn--"] {
+            assert_eq!(referrer(&format!("{text}{}/", "a".repeat(1900))), None, "{text}");
+        }
     }
 
     #[test]

@@ -15,7 +15,10 @@ impl Referrer {
     pub fn parse(text: &str) -> Option<Self> {
         let page = &text[..text.find(['?', '#']).unwrap_or(text.len())];
         let rest = page.strip_prefix("https://").or_else(|| page.strip_prefix("http://"))?;
-        let fits = page.len() <= REFERRER_LENGTH_MAX && !rest.is_empty() && page.bytes().all(is_url_byte);
+        let fits = page.len() <= REFERRER_LENGTH_MAX
+            && has_host_of_dns_length(page)
+            && !rest.is_empty()
+            && page.bytes().all(is_url_byte);
         fits.then(|| Self(page.to_owned()))
     }
 
@@ -24,6 +27,21 @@ impl Referrer {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether the host of an address of the web is as long as DNS allows: 253 bytes, and 63 in a label (RFC 1035 section 2.3.4).
+///
+/// The time to read an internationalised label grows with the square of its length, and the client chooses it: this comes before
+/// any parser. It may take more for the host than the parser does, such as a path without a slash, but never less.
+pub(super) fn has_host_of_dns_length(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once(':') else { return false };
+    // Browsers skip any number of slashes here, also backslashes (URL Standard section 4.4).
+    let rest = rest.trim_start_matches(['/', '\\']);
+    let authority = &rest[..rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len())];
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name.len() <= 253 && name.split('.').all(|label| label.len() <= 63)
 }
 
 impl fmt::Debug for Referrer {
@@ -55,5 +73,28 @@ mod tests {
             assert_eq!(Referrer::parse(text).as_ref().map(Referrer::as_str), kept, "{text}");
         }
         assert_eq!(Referrer::parse(&format!("https://news.example/{}", "a".repeat(REFERRER_LENGTH_MAX))), None);
+    }
+
+    #[test]
+    fn a9_a_host_that_dns_has_not_is_not_parsed() {
+        let letters = |count| "a".repeat(count);
+        for (text, fits) in [
+            ("https://news.example/".into(), true),
+            (format!("https://xn--{}/", letters(59)), true),
+            (format!("https://xn--{}/", letters(60)), false),
+            (format!("https://xn--{}/", letters(1900)), false),
+            (format!("https:{}/", letters(1900)), false),
+            (format!("https:\\\\//xn--{}\\p", letters(1900)), false),
+            (format!("https://{}@xn--{}/", letters(900), letters(900)), false),
+            (format!("https://news.example:{}/", letters(1900)), true),
+            (format!("https://{}@news.example/", letters(1900)), true),
+            (format!("https://news.example./{}", letters(1900)), true),
+            (format!("https://news.example?{}", letters(1900)), true),
+            (format!("https://{}.example/", "a.".repeat(124)), false),
+            ("https://[2001:db8::1]:443/".into(), true),
+            ("https://[2001:db8::1]/".into(), true),
+        ] {
+            assert_eq!(has_host_of_dns_length(&text), fits, "{text}");
+        }
     }
 }

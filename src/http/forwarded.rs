@@ -4,14 +4,15 @@
 //! name. Look-alikes (`X_Forwarded_Host`, `Forwarded`) are not read, and of two neither counts.
 
 use actix_web::dev::RequestHead;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, Uri};
 
 use crate::domain::contract::path;
 
+use super::host::{self, Twice, once};
+
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
 /// How a proxy asks, and what it understands as an answer.
@@ -60,26 +61,29 @@ impl Unclear {
     }
 }
 
-/// Puts the host that the visitor asked into `Host`.
+impl From<Twice> for Unclear {
+    fn from(Twice: Twice) -> Self {
+        Self::Twice
+    }
+}
+
+/// The host that the visitor asked: `X-Forwarded-Host` where the dialect has it, else what the proxy's own request names.
 ///
 /// # Errors
-/// When there are two.
-pub fn restore_host(dialect: Dialect, head: &mut RequestHead) -> Result<(), Unclear> {
-    let host = match dialect {
-        Dialect::Nginx | Dialect::Forward => once(&head.headers, &X_FORWARDED_HOST)?.cloned(),
+/// When a header is there twice.
+pub fn asked_host(dialect: Dialect, head: &RequestHead) -> Result<Option<HeaderValue>, Unclear> {
+    let named = once(&head.headers, &header::HOST)?;
+    let forwarded = match dialect {
+        Dialect::Nginx | Dialect::Forward => host::forwarded(&head.headers)?,
         Dialect::Envoy => None,
     };
-    let named = once(&head.headers, &header::HOST)?;
-    let host = match (host, named) {
-        (Some(host), named) => Some(host).filter(|host| Some(host) != named),
-        // HTTP/2 has the host in the URL, which is about to be replaced.
-        (None, None) => head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()),
-        (None, Some(_)) => None,
-    };
-    if let Some(host) = host {
-        head.headers.insert(header::HOST, host);
+    if let Some(host) = forwarded {
+        return Ok(Some(host.clone()));
     }
-    Ok(())
+    Ok(match head.uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => named.cloned(),
+    })
 }
 
 /// Puts the visitor's method, path and query in place of the proxy's own.
@@ -110,15 +114,6 @@ pub fn restore(dialect: Dialect, head: &mut RequestHead) -> Result<(), Unclear> 
     Ok(())
 }
 
-/// The one header of that name, if it is there.
-fn once<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Unclear> {
-    let mut all = headers.get_all(name);
-    match (all.next(), all.next()) {
-        (_, Some(_)) => Err(Unclear::Twice),
-        (first, None) => Ok(first),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,9 +128,9 @@ mod tests {
             head.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let dialect = Dialect::of(head.uri.path()).unwrap();
-        restore_host(dialect, &mut head)?;
+        let host = asked_host(dialect, &head)?;
         restore(dialect, &mut head)?;
-        let host = head.headers.get(header::HOST).map_or("", |host| host.to_str().unwrap());
+        let host = host.as_ref().map_or("", |host| host.to_str().unwrap());
         Ok((head.method.to_string(), host.to_owned(), head.uri.to_string()))
     }
 

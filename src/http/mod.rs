@@ -9,6 +9,7 @@ pub mod cors;
 pub mod event;
 pub mod facts;
 pub mod forwarded;
+pub mod host;
 pub mod remote_records;
 pub mod visitor;
 
@@ -64,6 +65,14 @@ impl Env {
     pub fn network(&self, head: &RequestHead) -> Option<Network> {
         let peer = head.peer_addr.map(|address| address.ip());
         self.proxies.network(peer, &head.headers, self.cookies.is_for_localhost())
+    }
+
+    /// Whether a trusted proxy says that the visitor's connection was plain http, although `site` is https (rule F7). Browsers
+    /// neither send nor store the cookies of the site there.
+    #[must_use]
+    pub fn came_by_http(&self, site: &Site, head: &RequestHead) -> bool {
+        let is_asked = site.served_at().is_https() && self.proxies.contains(head.peer_addr.map(|peer| peer.ip()));
+        is_asked && host::came_by_http(&head.headers)
     }
 
     /// Whether the client that sent a request may do, just now, what costs something.

@@ -14,6 +14,7 @@ use crate::domain::url::PageUrl;
 use crate::http::answer::{Redirect, Refusal, redirect};
 use crate::http::event::{Event, Step};
 use crate::http::facts::{facts, text};
+use crate::http::host::PLAIN_HTTP;
 use crate::http::{Env, ServedSite};
 use crate::token::claims::{TOKEN_LIFE_MAX, TokenId};
 use crate::token::mint::{Statement, Token, link_token};
@@ -77,6 +78,9 @@ fn token_for(
     }
     let facts: Facts<'_> = facts(request.method(), "/", request.headers(), env, &served.site, now);
     facts.page_navigation(served.site.legacy_browsers).map_err(|reason| reason.code())?;
+    if env.came_by_http(&served.site, request.head()) {
+        return Err(PLAIN_HTTP);
+    }
     if !env.may(request.head()) {
         return Err(TOO_MANY);
     }

@@ -8,6 +8,7 @@ use crate::domain::consent::Standing;
 use crate::domain::site_cookie::SiteState;
 use crate::domain::url::PageUrl;
 use crate::http::answer::{Redirect, redirect};
+use crate::http::client_address::ClientKey;
 use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::{Env, ServedSite};
 use crate::store::redis_replay::ClaimSoon;
@@ -51,7 +52,7 @@ pub(super) struct Landing {
     pub(super) is_link: bool,
     pub(super) keeps_cookies: bool,
     /// What clients that look alike share (rule S16).
-    pub(super) client: u128,
+    pub(super) client: ClientKey,
     /// What tells arrivals apart (rule S18).
     pub(super) arrival: u128,
     pub(super) now: UnixSeconds,
@@ -72,9 +73,9 @@ impl Landing {
         let uptime = env.clock.uptime();
         let took = uptime.saturating_sub(self.begun);
         env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, asking: None, code, flow, took });
-        satellite.departures.returned(self.client, &self.clean, uptime);
-        if self.state.hop_begun.is_some() {
-            satellite.bare_clients.remove(self.client, uptime);
+        satellite.departures.returned(self.client.any(), &self.clean, uptime);
+        if let (true, Some(client)) = (self.state.hop_begun.is_some(), self.client.known()) {
+            satellite.bare_clients.remove(client, uptime);
         }
         let ends_a_hop = !self.is_link && outcome.err().is_none_or(Refusal::ends_a_hop);
         let is_in_loop = ends_a_hop && satellite.arrivals.has_come(self.arrival, uptime);
@@ -123,7 +124,9 @@ impl Landing {
         }
         // The page itself. A browser that loses our cookies would come round again and again: leave it alone for a while, and
         // find out whether it keeps any (rules R3, S16).
-        satellite.bare_clients.claim(client, env.clock.uptime());
+        if let Some(client) = client.known() {
+            satellite.bare_clients.claim(client, env.clock.uptime());
+        }
         let probe = (!keeps_cookies && standing.basis().is_some())
             .then(|| env.cookies.set_id(&served.site, served.same_site, &SiteState::default(), now))
             .flatten();

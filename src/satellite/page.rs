@@ -22,8 +22,10 @@ use crate::domain::site::Role;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::domain::url::{Location, PageUrl};
 use crate::http::answer::{Redirect, Refusal, redirect};
+use crate::http::client_address::ClientKey;
 use crate::http::event::{Event, Step};
 use crate::http::facts::{facts_beside, gpc, is_early_data, referrer_origin, text};
+use crate::http::host::PLAIN_HTTP;
 use crate::http::visitor::Visitor;
 use crate::http::{Env, ServedSite};
 use crate::store::mints::PendingMint;
@@ -84,6 +86,12 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     let now = env.clock.now();
     let site = &served.site;
     let path_and_query = head.uri.path_and_query().map_or("/", |both| both.as_str());
+    if env.came_by_http(site, head) {
+        env.observer.saw(&Event { site: &site.origin, asking: None, step: Step::Page, code: PLAIN_HTTP, flow: None });
+        let clean = without_parameter(path_and_query);
+        let clean = (clean != path_and_query).then(|| clean.into_owned());
+        return Decided::Now(Page::Serve(Served { clean, ..Served::plain(Visitor::default()) }));
+    }
     // Most requests come from a visitor who is known, and must cost next to nothing: the other headers are not looked at.
     let (cookies, is_revoked) = env.read_id(&head.headers, site, now);
     let standing = Standing::new(site.consent, cookies.state.choice, site.honour_gpc && gpc(&head.headers));
@@ -98,7 +106,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
     let mut facts = facts_beside(cookies, &head.method, path_and_query, &head.headers, &env.cookies);
     let client = || env.proxies.client_key(peer, &head.headers);
     if !facts.keeps_cookies() && facts.page_navigation(site.legacy_browsers).is_ok() {
-        facts.is_bare_client = satellite.bare_clients.contains(client(), env.clock.uptime());
+        facts.is_bare_client = client().known().is_some_and(|key| satellite.bare_clients.contains(key, env.clock.uptime()));
     }
     let request = Request { satellite, env, served, head, facts: &facts, standing, is_revoked, now };
     let decision = decide(&facts, site, circuit(satellite, &site.origin), now);
@@ -132,7 +140,7 @@ pub(super) struct Request<'a> {
 
 impl Request<'_> {
     /// Does as was decided; `None` where a token is to be used up. `referrer` is what a page's script says led to the page.
-    pub(super) fn follow(&self, decision: Decision, referrer: Option<Referrer>, client: &dyn Fn() -> u128) -> Option<Page> {
+    pub(super) fn follow(&self, decision: Decision, referrer: Option<Referrer>, client: &dyn Fn() -> ClientKey) -> Option<Page> {
         let mut page = match decision {
             Decision::Consume => return None,
             Decision::Pass(reason, identity) => {
@@ -174,23 +182,23 @@ impl Request<'_> {
     }
 
     /// Sends the visitor on a hop.
-    fn start(&self, page: PageUrl, referrer: Option<Referrer>, client: &dyn Fn() -> u128) -> Result<Page, NoRandomness> {
+    fn start(&self, page: PageUrl, referrer: Option<Referrer>, client: &dyn Fn() -> ClientKey) -> Result<Page, NoRandomness> {
         let Some(basis) = self.standing.basis() else { return Ok(self.serve_without(Reason::NoConsent.code())) };
         if !self.env.may(self.head) {
             return Ok(self.serve_without(TOO_MANY));
         }
         let (client, uptime) = (client(), self.env.clock.uptime());
         let keeps_cookies = self.facts.keeps_cookies();
-        if !keeps_cookies && !self.satellite.departures.may_leave(client, page.path_and_query(), uptime) {
+        if !keeps_cookies && !self.satellite.departures.may_leave(client.any(), page.path_and_query(), uptime) {
             return Ok(self.probe());
         }
         let (state, now) = (self.facts.cookies.state, self.now);
-        let start = Start { page, referrer, basis, state, client: (!keeps_cookies).then_some(client), now };
+        let start = Start { page, referrer, basis, state, client: client.known().filter(|_| !keeps_cookies), now };
         start.answer(self.satellite, self.env, self.served)
     }
 
     /// Uses up a token, or whatever else stands in our parameter.
-    fn consume(&self, client: impl Fn() -> u128) -> Decided {
+    fn consume(&self, client: impl Fn() -> ClientKey) -> Decided {
         let begun = self.env.clock.uptime();
         let state = &self.facts.cookies.state;
         let (mut is_link, mut is_stop) = (false, false);
@@ -212,7 +220,7 @@ impl Request<'_> {
         };
         let clean = without_parameter(self.facts.path_and_query).into_owned();
         let client = client();
-        let arrival = self.satellite.arrivals.key(client, &self.head.headers, &self.env.cookies, &self.served.site, &clean);
+        let arrival = self.satellite.arrivals.key(client.any(), &self.head.headers, &self.env.cookies, &self.served.site, &clean);
         let onward = if is_stop { Onward::Page } else { self.onward(&clean, is_link) };
         let landing = Landing {
             clean,
@@ -259,14 +267,15 @@ impl Request<'_> {
     }
 
     /// The primary's own pages need no hop.
-    fn mint_master(&self, client: &dyn Fn() -> u128) -> Page {
+    fn mint_master(&self, client: &dyn Fn() -> ClientKey) -> Page {
         if !self.env.may(self.head) {
             return self.serve_without(TOO_MANY);
         }
-        let pending = match self.facts.keeps_cookies() {
-            true => None,
+        let client = (!self.facts.keeps_cookies()).then(client).and_then(ClientKey::known);
+        let pending = match client {
+            None => None,
             // The cookie of a look-alike's hop may be on its way to this browser; the next page brings it.
-            false => match self.env.mints.begin_on_page(client(), self.env.clock.uptime()) {
+            Some(client) => match self.env.mints.begin_on_page(client, self.env.clock.uptime()) {
                 None => return self.serve_without("look_alike"),
                 pending => pending,
             },

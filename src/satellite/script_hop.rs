@@ -14,8 +14,10 @@ use crate::domain::referrer::Referrer;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::domain::url::PageUrl;
 use crate::http::answer::{Redirect, Refusal, redirect};
+use crate::http::client_address::ClientKey;
 use crate::http::event::{Event, Step};
 use crate::http::facts::{SEC_FETCH_SITE, facts_beside, text};
+use crate::http::host::PLAIN_HTTP;
 use crate::http::{Env, ServedSite};
 
 use super::Satellite;
@@ -76,6 +78,10 @@ pub fn start(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
         env.observer.saw(&Event { site: &served.site.origin, asking: None, step: Step::Page, code: NO_PAGE.code, flow: None });
         return NO_PAGE.page();
     };
+    if env.came_by_http(&served.site, request.head()) {
+        env.observer.saw(&Event { site: &served.site.origin, asking: None, step: Step::Page, code: PLAIN_HTTP, flow: None });
+        return redirect(Redirect::Onward, page.with_empty_parameter(), None);
+    }
     let referrer = parameter(request.query_string(), "referrer=").and_then(|text| Referrer::parse(&text));
     // A link from elsewhere could make the visitor's first touch up; the page's own script comes from the same site.
     let is_told_by_page = matches!(text(request.headers(), &SEC_FETCH_SITE), Some("same-site" | "same-origin"));
@@ -88,8 +94,10 @@ pub fn start(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
         &page,
         |asked| asked,
         |request, decision, client| {
-            if decision == Decision::Probe {
-                request.satellite.bare_clients.claim(client(), request.env.clock.uptime());
+            if decision == Decision::Probe
+                && let Some(client) = client().known()
+            {
+                request.satellite.bare_clients.claim(client, request.env.clock.uptime());
             }
             let page = request.follow(decision, referrer, client);
             page.unwrap_or_else(|| Page::Serve(Served::plain(visitor(None, request.standing))))
@@ -109,7 +117,7 @@ fn on_page<'r, T>(
     request: &'r HttpRequest,
     page: &'r PageUrl,
     adjust: impl FnOnce(Facts<'r>) -> Facts<'r>,
-    then: impl FnOnce(&Request<'_>, Decision, &dyn Fn() -> u128) -> T,
+    then: impl FnOnce(&Request<'_>, Decision, &dyn Fn() -> ClientKey) -> T,
 ) -> T {
     let (site, headers, now) = (&served.site, request.headers(), env.clock.now());
     let (cookies, is_revoked) = env.read_id(headers, site, now);
@@ -118,7 +126,7 @@ fn on_page<'r, T>(
     let peer = request.peer_addr().map(|address| address.ip());
     let client = || env.proxies.client_key(peer, headers);
     if !facts.keeps_cookies() {
-        facts.is_bare_client = satellite.bare_clients.contains(client(), env.clock.uptime());
+        facts.is_bare_client = client().known().is_some_and(|key| satellite.bare_clients.contains(key, env.clock.uptime()));
     }
     let decision = decide(&facts, site, circuit(satellite, &site.origin), now);
     then(&Request { satellite, env, served, head: request.head(), facts: &facts, standing, is_revoked, now }, decision, &client)

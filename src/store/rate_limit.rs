@@ -54,8 +54,9 @@ impl RateLimit {
     }
 }
 
-/// Whoever has an IPv6 address has a whole /64 of them.
-fn household(client: IpAddr) -> [u8; 8] {
+/// What tells clients apart by their address: one with an IPv6 address has a whole /64 of them.
+#[must_use]
+pub fn household(client: IpAddr) -> [u8; 8] {
     let bytes = match client.to_canonical() {
         IpAddr::V4(four) => four.to_ipv6_mapped().octets(),
         IpAddr::V6(six) => return first_half(six.octets()),

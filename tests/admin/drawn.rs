@@ -13,6 +13,7 @@ use throughline::admin::metrics::Metrics;
 use throughline::admin::page::page;
 use throughline::admin::sample::sample;
 use throughline::app::admin::Process;
+use throughline::app::connections::Connections;
 use throughline::app::launch::Launch;
 use throughline::base::clock::{Clock as _, ManualClock, SystemClock, UnixSeconds};
 use throughline::base::id::VisitorId;
@@ -163,7 +164,9 @@ async fn draw(count: usize, visitors: usize) -> String {
     Arc::get_mut(&mut launch.node).expect("nobody else has it").env.clock = Arc::<ManualClock>::clone(&clock);
     let node = launch.node;
     node.satellite.breaker.record(true);
-    let process = Arc::new(Process { node, lost_lines: Arc::new(|| 0), lost_spans: Arc::default(), certificate: None });
+    let connections = Arc::new(Connections::new(Arc::clone(&node.env.clock), 16));
+    let lost_lines = Arc::new(|| 0);
+    let process = Arc::new(Process { node, lost_lines, lost_spans: Arc::default(), certificate: None, connections });
 
     let mut chance = Chance(CountingRandom::default(), 7);
     let store = SqliteStore::memory();

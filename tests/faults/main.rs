@@ -8,6 +8,7 @@ mod support;
 
 mod broker_down;
 mod clocks;
+mod connections;
 mod fake_broker;
 mod floods;
 mod key_files;
@@ -15,4 +16,5 @@ mod key_rotation;
 mod reload;
 mod siblings;
 mod stop;
+mod tls_client;
 mod unknown_keys;

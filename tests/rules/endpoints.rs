@@ -186,7 +186,7 @@ fn an_unknown_host_is_misdirected_and_never_guessed() {
         "evil.localhost".to_owned(),
         "shop.localhost".into(),
         format!("shop.localhost:{}", port ^ 1),
-        format!("shop.localhost.:{port}"),
+        format!("shop.localhost..:{port}"),
         format!("xshop.localhost:{port}"),
         format!("127.0.0.1:{port}"),
         String::new(),

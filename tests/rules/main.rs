@@ -10,6 +10,7 @@ mod broker_headers;
 mod choices;
 mod consent;
 mod endpoints;
+mod hosts;
 mod links;
 mod lists;
 mod logs;
