@@ -147,7 +147,7 @@ impl Company {
     }
 
     /// The path of a page with a fresh bounce token.
-    pub(crate) fn arrival(&self) -> String {
+    pub(crate) fn arrival(&self, flow: &FlowSecret) -> String {
         let statement = Statement {
             issuer: &self.brand,
             audience: &self.shop,
@@ -156,12 +156,12 @@ impl Company {
             life: TOKEN_LIFE_MAX,
             id: TokenId(random()),
         };
-        format!("{PAGE}&_tl={}", bounce_token(&Self::key(BRAND), &statement, Self::flow().flow()).as_str())
+        format!("{PAGE}&_tl={}", bounce_token(&Self::key(BRAND), &statement, flow.flow()).as_str())
     }
 
     /// The hop cookie's pair.
-    pub(crate) fn hop_cookie() -> String {
-        format!("throughline-hop={}", Self::flow().to_text())
+    pub(crate) fn hop_cookie(flow: &FlowSecret) -> String {
+        format!("throughline-hop={}", flow.to_text())
     }
 
     /// The master cookie's pair.
@@ -174,8 +174,9 @@ impl Company {
         id_cookie(&self.shop_site())
     }
 
-    fn flow() -> FlowSecret {
-        FlowSecret::new([9; 16])
+    /// The secret of another hop each time.
+    pub(crate) fn flow() -> FlowSecret {
+        FlowSecret::new(random())
     }
 }
 

@@ -209,8 +209,12 @@ impl Case {
                 Requests::Same(browser(company.shop.authority(), "/_throughline/auth/forward", &told), count)
             }
             Self::Exchange => {
-                let cookie = Company::hop_cookie();
-                Requests::Each((0..count).map(|_| browser(company.shop.authority(), &company.arrival(), &cookie)).collect())
+                // Each of a hop of its own: one browser that comes again and again with one hop is in a loop (rule S18).
+                let request = |_| {
+                    let flow = Company::flow();
+                    browser(company.shop.authority(), &company.arrival(&flow), &Company::hop_cookie(&flow))
+                };
+                Requests::Each((0..count).map(request).collect())
             }
         }
     }
@@ -233,7 +237,7 @@ impl Case {
         let company = Company::on(port);
         let ours = Server::start(&program(), port, &["ours".into(), port.to_string()]);
         let answer = self.first_answer(&company);
-        let token = company.arrival().len() - PAGE.len() - "&_tl=".len();
+        let token = company.arrival(&Company::flow()).len() - PAGE.len() - "&_tl=".len();
         let arguments = ["limit".into(), limit_port.to_string(), self.work().name().into(), token.to_string(), answer];
         let limit = Server::start(&program(), limit_port, &arguments);
 

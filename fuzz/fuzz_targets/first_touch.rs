@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use throughline::domain::contract::{CAMPAIGN_VALUE_LENGTH_MAX, LANDING_PATH_LENGTH_MAX, REFERRER_LENGTH_MAX};
-use throughline::domain::first_touch::{CAMPAIGN_PARAMETERS, FirstTouch, OwnHosts};
+use throughline::domain::first_touch::{CAMPAIGN_PARAMETERS, FirstTouch};
+use throughline::domain::own_hosts::OwnHosts;
 use throughline::domain::url::PageUrl;
 use throughline_fuzz::{NOW, assert_page_of, brand, shop};
 use url::{Host, Url};

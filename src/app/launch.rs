@@ -39,8 +39,9 @@ use crate::store::visitors::VisitorStore;
 use crate::token::claims::REPLAY_SPAN;
 
 use super::admin::{LostLines, Watching, watch};
+use super::bodies::refuse_body;
 use super::connections::Connections;
-use super::middleware::{Throughline, refuse_body};
+use super::middleware::Throughline;
 use super::node::Node;
 use super::recording::{Recording, Surroundings, Task, prepare};
 use super::reload::{Fixed, Reloading, Source, notify};

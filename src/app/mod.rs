@@ -2,10 +2,12 @@
 //! actix-web application.
 
 pub mod admin;
+pub mod bodies;
 pub mod connection;
 pub mod connections;
 mod descriptors;
 pub mod ending;
+pub mod endpoint;
 pub mod forward;
 mod key_files;
 pub mod launch;

@@ -14,7 +14,6 @@ use crate::broker::{Broker, api};
 use crate::config::UnknownHost;
 use crate::domain::arrival::TOO_MANY;
 use crate::domain::consent::Choice;
-use crate::domain::contract::{BODY_LENGTH_MAX, CHOICE_LENGTH_MAX, PREFIX, PROPERTY_CHANGE_LENGTH_MAX, path};
 use crate::domain::documents::{Health, StoreHealth};
 use crate::domain::siblings::Siblings;
 use crate::domain::site::{Role, Site};
@@ -35,6 +34,7 @@ use crate::store::record_writer::WriterState;
 use crate::token::keyset::JWKS_MAX_AGE;
 
 use super::ending::Ending;
+use super::endpoint::{Endpoint, GetEndpoint, PostEndpoint};
 use super::key_files::watch_key_files;
 use super::reload::Reloads;
 use super::roles::Roles;
@@ -57,68 +57,6 @@ pub struct Node {
     pub unknown_host: UnknownHost,
     is_broker: bool,
     roles: ArcSwap<Roles>,
-}
-
-/// An endpoint of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
-    /// Reads the request's head only.
-    Get(GetEndpoint),
-    /// Reads a small body too.
-    Post(PostEndpoint),
-    /// The server-to-server API: any method, a larger body.
-    Api,
-    /// A browser asks whether a page may ask.
-    Preflight,
-    /// Known, but not with this method; the methods that it has.
-    WrongMethod(&'static str),
-    /// Below our prefix, and nothing.
-    Unknown,
-}
-
-/// An endpoint that answers a `GET`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is named after its path in domain::contract")]
-pub enum GetEndpoint {
-    Metadata,
-    Hop,
-    Whoami,
-    Jwks,
-    Me,
-    Health,
-    Go,
-    Sdk,
-    HopScript,
-    Start,
-    BeginExchange,
-}
-
-/// An endpoint that answers a `POST`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is named after its path in domain::contract")]
-pub enum PostEndpoint {
-    Exchange,
-    Consent,
-    Forget,
-    Remember,
-}
-
-impl PostEndpoint {
-    /// The longest body that it reads, in octets.
-    #[must_use]
-    pub const fn body_length_max(self) -> usize {
-        match self {
-            Self::Remember => PROPERTY_CHANGE_LENGTH_MAX,
-            Self::Consent | Self::Forget => CHOICE_LENGTH_MAX,
-            Self::Exchange => BODY_LENGTH_MAX,
-        }
-    }
-
-    /// Whether it answers by itself where the body is too long or was cut off: a no is taken all the same (rule C1).
-    #[must_use]
-    pub const fn takes_any_body(self) -> bool {
-        matches!(self, Self::Consent | Self::Forget)
-    }
 }
 
 const NOT_FOUND: Refusal =
@@ -189,48 +127,7 @@ impl Node {
     /// Which endpoint of ours a request to `site` is for; `None` for a page.
     #[must_use]
     pub fn endpoint(&self, site: &Site, method: &Method, path: &str) -> Option<Endpoint> {
-        use GetEndpoint as G;
-        use PostEndpoint as P;
-        if !path.starts_with(PREFIX) && path != path::METADATA {
-            return None;
-        }
-        let is_broker = site.role == Role::Primary && self.is_broker;
-        let is_apart = site.satellite.is_some();
-        let get = |endpoint| match *method {
-            Method::GET | Method::HEAD => Endpoint::Get(endpoint),
-            _ => Endpoint::WrongMethod("GET, HEAD"),
-        };
-        let post = |endpoint| if *method == Method::POST { Endpoint::Post(endpoint) } else { Endpoint::WrongMethod("POST") };
-        Some(match path {
-            path::ME | path::EXCHANGE | path::CONSENT | path::FORGET if is_apart && *method == Method::OPTIONS => {
-                Endpoint::Preflight
-            }
-            path::START if is_apart => get(G::Start),
-            path::HOP_SCRIPT if is_apart => get(G::HopScript),
-            path::METADATA if is_broker => get(G::Metadata),
-            path::HOP if is_broker => get(G::Hop),
-            path::WHOAMI if is_broker => get(G::Whoami),
-            api if is_broker && api.starts_with(path::API) => Endpoint::Api,
-            path::JWKS => get(G::Jwks),
-            path::ME => match *method {
-                Method::POST => Endpoint::Post(P::Remember),
-                Method::GET | Method::HEAD => Endpoint::Get(G::Me),
-                _ => Endpoint::WrongMethod("GET, HEAD, POST"),
-            },
-            path::HEALTH => get(G::Health),
-            path::GO => get(G::Go),
-            path::SDK => get(G::Sdk),
-            path::EXCHANGE if site.role == Role::Secondary => match *method {
-                Method::GET => Endpoint::Get(G::BeginExchange),
-                Method::POST => Endpoint::Post(P::Exchange),
-                _ => Endpoint::WrongMethod("GET, POST"),
-            },
-            path::CONSENT => post(P::Consent),
-            path::FORGET => post(P::Forget),
-            // On a secondary, somebody else's well-known file may live there.
-            path::METADATA => return None,
-            _ => Endpoint::Unknown,
-        })
+        Endpoint::of(site, self.is_broker, method, path)
     }
 
     /// Answers an endpoint that needs no body.

@@ -66,7 +66,17 @@ impl Refusal {
     /// Whether a hop of this browser may just have ended so. When it ends so again and again, the browser is in a loop (rule S18).
     #[must_use]
     pub const fn ends_a_hop(self) -> bool {
-        matches!(self, Self::Empty | Self::Stopped | Self::NoConsent | Self::Revoked | Self::WrongFlow | Self::ReplayUnknown)
+        matches!(
+            self,
+            Self::Empty
+                | Self::Stopped
+                | Self::SiteRefused
+                | Self::TooMany
+                | Self::NoConsent
+                | Self::Revoked
+                | Self::WrongFlow
+                | Self::ReplayUnknown
+        )
     }
 
     /// A stable name for logs and metrics.

@@ -11,6 +11,7 @@ pub mod documents;
 pub mod first_touch;
 pub mod hop_request;
 pub mod link_url;
+pub mod own_hosts;
 pub mod parameter;
 pub mod properties;
 pub mod rate;

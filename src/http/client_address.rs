@@ -96,7 +96,8 @@ impl TrustedProxies {
     /// proxy that did not say for which client it asks. In the localhost profile all addresses are loopback, and those count.
     #[must_use]
     pub fn network(&self, peer: Option<IpAddr>, headers: &HeaderMap, is_for_localhost: bool) -> Option<Network> {
-        let client = self.client(peer, headers)?;
+        let own_machine = peer.filter(|peer| is_for_localhost && peer.to_canonical().is_loopback());
+        let client = self.client(peer, headers).or(own_machine)?;
         let is_clients_own = is_public(client) && !self.contains(Some(client));
         (is_clients_own || (is_for_localhost && client.is_loopback())).then(|| Network::of(client))
     }

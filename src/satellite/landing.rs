@@ -73,7 +73,7 @@ impl Landing {
         let uptime = env.clock.uptime();
         let took = uptime.saturating_sub(self.begun);
         env.observer.timed(&Timing { work: Work::Exchange, site: &served.site.origin, asking: None, code, flow, took });
-        satellite.departures.returned(self.client.any(), &self.clean, uptime);
+        satellite.departures.returned(self.client, &self.clean, uptime);
         if let (true, Some(client)) = (self.state.hop_begun.is_some(), self.client.known()) {
             satellite.bare_clients.remove(client, uptime);
         }

@@ -189,11 +189,11 @@ impl Request<'_> {
         }
         let (client, uptime) = (client(), self.env.clock.uptime());
         let keeps_cookies = self.facts.keeps_cookies();
-        if !keeps_cookies && !self.satellite.departures.may_leave(client.any(), page.path_and_query(), uptime) {
+        if !keeps_cookies && !self.satellite.departures.may_leave(client, page.path_and_query(), uptime) {
             return Ok(self.probe());
         }
         let (state, now) = (self.facts.cookies.state, self.now);
-        let start = Start { page, referrer, basis, state, client: client.known().filter(|_| !keeps_cookies), now };
+        let start = Start { page, referrer, basis, state, client: (!keeps_cookies).then_some(client), now };
         start.answer(self.satellite, self.env, self.served)
     }
 
@@ -250,6 +250,8 @@ impl Request<'_> {
     fn onward(&self, clean: &str, is_link: bool) -> Onward {
         let (facts, site) = (Facts { path_and_query: clean, ..*self.facts }, &self.served.site);
         match (decide(&facts, site, circuit(self.satellite, &site.origin), self.now), self.standing.basis()) {
+            // The broker may be back by the next request.
+            (Decision::Pass(Reason::BrokerUnprobed | Reason::BrokerDown, _), _) if !facts.keeps_cookies() => Onward::Page,
             (Decision::Pass(..), _) => Onward::Clean,
             (Decision::Start(page), Some(basis)) if is_link && self.env.may(self.head) => {
                 let (state, now) = (self.facts.cookies.state, self.now);
@@ -304,7 +306,7 @@ pub(super) struct Start {
     basis: Basis,
     state: SiteState,
     /// What clients that look alike share, where the browser brings none of our cookies.
-    client: Option<u128>,
+    client: Option<ClientKey>,
     now: UnixSeconds,
 }
 

@@ -62,7 +62,7 @@ mod tests {
     use crate::base::clock::UnixSeconds;
     use crate::base::origin::Origin;
     use crate::base::random::SystemRandom;
-    use crate::domain::first_touch::OwnHosts;
+    use crate::domain::own_hosts::OwnHosts;
     use crate::domain::url::PageUrl;
 
     fn touch(referrer: &str) -> FirstTouch {

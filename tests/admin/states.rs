@@ -8,6 +8,7 @@ use crate::support::files::Setup;
 use crate::support::process::{Process, free_port, wait_until};
 use crate::support::wire;
 use crate::watched::{Watched, with_admin};
+use throughline::token::keyfile::write_secret_file;
 
 /// The value of a metric without labels, once the listener is there.
 fn value(admin: u16, name: &str) -> Option<f64> {
@@ -57,7 +58,7 @@ fn the_end_of_the_served_certificate_is_exported() {
     parameters.not_after = rcgen::date_time_ymd(2031, 5, 6);
     let key = rcgen::KeyPair::generate().expect("a key");
     fs::write(folder.path().join("chain.pem"), parameters.self_signed(&key).expect("a certificate").pem()).expect("a file");
-    fs::write(folder.path().join("key.pem"), key.serialize_pem()).expect("a file");
+    write_secret_file(&folder.path().join("key.pem"), &key.serialize_pem()).expect("a file");
     let config = folder.path().join("throughline.toml");
     let admin = free_port();
     let text = fs::read_to_string(&config).expect("a file");

@@ -53,6 +53,8 @@ pub(crate) fn visit(company: &Company) {
         }
     }
     let mut browser = Browser::new();
+    // A visitor of the primary is noted once the cookie has come back (rule A8).
+    browser.navigate(&format!("{}/", company.brand));
     browser.navigate(&format!("{}/", company.brand));
     assert_eq!(browser.navigate(&format!("{}/", company.learn)).statuses(), [302, 302, 303, 200]);
 }

@@ -5,7 +5,8 @@ use throughline::base::origin::Origin;
 use throughline::domain::contract::{
     CAMPAIGN_VALUE_LENGTH_MAX, LANDING_PATH_LENGTH_MAX, LANDING_SEGMENT_LENGTH_MAX, REFERRER_LENGTH_MAX,
 };
-use throughline::domain::first_touch::{CAMPAIGN_PARAMETERS, FirstTouch, OwnHosts};
+use throughline::domain::first_touch::{CAMPAIGN_PARAMETERS, FirstTouch};
+use throughline::domain::own_hosts::OwnHosts;
 use throughline::domain::url::PageUrl;
 use url::Url;
 

@@ -128,9 +128,10 @@ fn a5_ever_new_tokens_stay_within_their_memory_and_pages_go_on() {
     let before = company.processes[0].resident();
     let (random, clock) = (SystemRandom::new(), SystemClock::new());
     let (issuer, audience, keys) = (company.origin("brand"), company.origin("shop"), company.folder.keys("brand"));
-    let flow = FlowSecret::new([7; 16]);
-    let cookie = format!("throughline-hop={}", flow.to_text());
-    let token = |_| {
+    // Each as of another hop: one browser that comes again and again with one hop is in a loop (rule S18).
+    let token = |number: usize| {
+        let flow = FlowSecret::new((number as u128).to_be_bytes());
+        let cookie = format!("throughline-hop={}", flow.to_text());
         let statement = Statement {
             issuer: &issuer,
             audience: &audience,

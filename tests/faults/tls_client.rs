@@ -11,6 +11,7 @@ use crate::support::company::Company;
 use crate::support::files::{Part, Setup};
 use crate::support::process::{Process, wait_until};
 use crate::support::wire;
+use throughline::token::keyfile::write_secret_file;
 
 const HOST: &str = "shop.localhost";
 
@@ -79,7 +80,8 @@ impl TlsSite {
 fn renew(company: &Company) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).expect("a certificate");
     std::fs::write(company.folder.path().join("chain.pem"), made.cert.pem()).expect("a file");
-    std::fs::write(company.folder.path().join("key.pem"), made.signing_key.serialize_pem()).expect("a file");
+    let key = company.folder.path().join("key.pem");
+    write_secret_file(&key, &made.signing_key.serialize_pem()).expect("a file");
     made.cert.der().clone()
 }
 

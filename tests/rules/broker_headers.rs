@@ -16,7 +16,7 @@ fn answers(company: &Company) -> Vec<(&'static str, Answer)> {
     cross.set("Sec-Fetch-Site", "cross-site");
     let mut early = Browser::new();
     early.set("Early-Data", "1");
-    let large = format!(r#"{{"choice":"{}"}}"#, "x".repeat(5000));
+    let large = format!(r#"{{"choice":"{}"}}"#, "x".repeat(70_000));
     vec![
         ("a hop", browser.step(&hop_url(company, &good), None)),
         ("a refused hop", browser.step(&hop_url(company, &good[..good.len() - 1]), None)),

@@ -59,7 +59,7 @@ fn b7_r8_our_pages_repeat_nothing_that_a_request_says() {
         early.set("Early-Data", "1");
         assert_is_our_page(&early.step(&format!("{}/p?q={hostile}&_tl={hostile}", company.shop), None), 425, "too_early");
         let mut script = browser.clone();
-        script.set("Sec-Fetch-Dest", "script");
+        script.set("Sec-Fetch-Dest", "iframe");
         let site = company.shop.replace(':', "%3A").replace('/', "%2F");
         let hop = format!("{}/_throughline/hop?v=1&site={site}&return={hostile}", company.brand);
         // The user agent has the word in it; that it is not repeated is the point.
