@@ -114,7 +114,7 @@ impl PostEndpoint {
         }
     }
 
-    /// Whether it answers by itself where the body is too long or was cut off: a no is taken all the same (rule C1).
+    /// Whether it answers by itself where the body is too long or was cut off: a refusal still counts (rule C1).
     #[must_use]
     pub const fn takes_any_body(self) -> bool {
         matches!(self, Self::Consent | Self::Forget)
@@ -276,7 +276,7 @@ impl Node {
         if self.env.came_by_http(&served.site, head) {
             return OVER_PLAIN_HTTP.json();
         }
-        // A no ends an ID once and costs nothing after that: it is never too many (rule C1).
+        // A refusal is not rate limited: it ends an ID once and costs nothing after that (rule C1).
         let is_no = endpoint == PostEndpoint::Forget
             || (endpoint == PostEndpoint::Consent && choice::choice(head, body) == Ok(Choice::Denied));
         if !is_no && !self.env.may(head) {

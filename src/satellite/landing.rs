@@ -122,7 +122,7 @@ impl Landing {
             }
             _ => {}
         }
-        // The page itself. A browser that loses our cookies would come round again and again: leave it alone for a while, and
+        // The page itself. A browser that loses our cookies would loop: start no hop for it for a while, and
         // find out whether it keeps any (rules R3, S16).
         if let Some(client) = client.known() {
             satellite.bare_clients.claim(client, env.clock.uptime());

@@ -57,7 +57,7 @@ pub enum Decided {
 
 /// How the application serves it.
 pub struct Served {
-    /// The visitor, as the application is told.
+    /// The visitor that the application sees.
     pub visitor: Visitor,
     /// A cookie to add to its answer, which no shared cache may keep then.
     pub cookie: Option<HeaderValue>,
