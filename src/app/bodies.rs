@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::{BodyStream, MessageBody as _};
@@ -15,6 +16,7 @@ use crate::http::answer::Refusal;
 use crate::http::body::Body;
 use crate::http::forwarded::Dialect;
 
+use super::connection::{Connection, ReadsBody};
 use super::endpoint::{Endpoint, PostEndpoint};
 use super::node::Node;
 
@@ -52,6 +54,7 @@ pub(super) async fn body(
     if declared_length(request.headers()).is_some_and(|declared| declared > length_max as u64) {
         return Ok(Err(too_large));
     }
+    let _reads = request.conn_data::<Arc<Connection>>().map(ReadsBody::of);
     let payload = web::Payload::from_request(request, payload).await?;
     Ok(match timeout(BODY_TIME_MAX, payload.to_bytes_limited(length_max)).await {
         Ok(Ok(Ok(body))) => Ok(body),
@@ -63,11 +66,13 @@ pub(super) async fn body(
 /// Reads what arrives of a small body, up to the endpoint's limit.
 pub(super) async fn small_body(request: &HttpRequest, payload: &mut Payload, endpoint: PostEndpoint) -> Result<Body, Error> {
     let length_max = endpoint.body_length_max();
-    let is_declared_too_large = declared_length(request.headers()).is_some_and(|declared| declared > length_max as u64);
-    // The beginning of a choice may say no (rule C1). Of the others nothing is needed.
-    if is_declared_too_large && endpoint != PostEndpoint::Consent {
+    let declared = declared_length(request.headers()).unwrap_or(0);
+    // The beginning of a choice may say no (rule C1), unless the length is absurd. Of the others nothing is needed.
+    let read_up_to = if endpoint == PostEndpoint::Consent { contract::API_BODY_LENGTH_MAX } else { length_max };
+    if declared > read_up_to as u64 {
         return Ok(Body { bytes: web::Bytes::new(), fault: Some(&TOO_LARGE) });
     }
+    let _reads = request.conn_data::<Arc<Connection>>().map(ReadsBody::of);
     let payload = web::Payload::from_request(request, payload).await?;
     let mut payload = pin!(BodyStream::new(payload));
     let mut bytes = web::BytesMut::new();

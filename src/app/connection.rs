@@ -1,5 +1,5 @@
-//! One connection, as far as its end is concerned (rule A9). Its own thread writes to it, and the registry reads it: with atomics
-//! alone, since this happens with every request.
+//! What decides when a connection ends (rule A9). Its own thread writes to it, and the registry reads it. It uses atomics only,
+//! since each request writes to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::base::clock::Clock;
 /// connection usually waits for its first request, and the body of a request has as long.
 pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// A client that reads nothing of its answer may do so for this long.
+/// How long a client may read nothing of its answer.
 pub(super) const STALL_TIME: Duration = Duration::from_secs(30);
 
 /// What a client has read buys it more time, up to this. The kernel opens its window in steps, which may take a slow but honest
@@ -23,8 +23,8 @@ pub(super) const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 /// A client must read its answer at this rate, in bytes a second. The slowest phones on the air are faster.
 pub(super) const READ_RATE_MIN: u64 = 512;
 
-/// An answer of which nothing is read for this long may end in favour of another client. It is short: those that do not read for the
-/// longest end first, and another client is to be served at once.
+/// After this time without reading, a connection may end in favour of another client. The time is short, since the connection that
+/// has not read for the longest ends first, and the other client must be served at once.
 const STALLED_FOR_ROOM: Duration = Duration::from_millis(250);
 
 /// Why a connection was ended.
@@ -69,8 +69,10 @@ impl Ended {
 pub(super) enum Doing {
     /// No request is in service.
     Nothing,
-    /// The application has something to do or to say: it may take as long as it likes.
+    /// The application works on the answer, for which it has no time limit.
     Serving,
+    /// One of our endpoints waits for the body of the client, for which it has a time limit.
+    Receiving,
     /// The client has something to read.
     Reading,
 }
@@ -84,9 +86,10 @@ pub(super) struct Connection {
     pub(super) place: AtomicUsize,
     requests: AtomicU32,
     waiting_for_application: AtomicU32,
+    waiting_for_body: AtomicU32,
     write_blocked: AtomicBool,
     written: AtomicU64,
-    /// When it last got on: a request, an answer, bytes. In milliseconds of uptime, as all times here.
+    /// When it last made progress: a request, an answer, bytes. In milliseconds of uptime, as all times here.
     progress_at: AtomicU64,
     /// Since when no request is in service.
     idle_since: AtomicU64,
@@ -110,6 +113,7 @@ impl Connection {
             place: AtomicUsize::new(usize::MAX),
             requests: AtomicU32::new(0),
             waiting_for_application: AtomicU32::new(0),
+            waiting_for_body: AtomicU32::new(0),
             write_blocked: AtomicBool::new(false),
             written: AtomicU64::new(0),
             progress_at: AtomicU64::new(now),
@@ -156,6 +160,8 @@ impl Connection {
         let (requests, waiting) = (self.requests.load(Ordering::Relaxed), self.waiting_for_application.load(Ordering::Relaxed));
         if self.write_blocked.load(Ordering::Relaxed) || requests > waiting {
             Doing::Reading
+        } else if requests > 0 && self.waiting_for_body.load(Ordering::Relaxed) >= requests {
+            Doing::Receiving
         } else if requests > 0 {
             Doing::Serving
         } else {
@@ -163,7 +169,7 @@ impl Connection {
         }
     }
 
-    /// Whether it must end by itself, looked at about once a second.
+    /// Whether it is over a time limit. Call it about once a second.
     pub(super) fn look(&self, now: Duration) -> Option<Ended> {
         let now = millis(now);
         let written = self.written.load(Ordering::Relaxed);
@@ -197,6 +203,10 @@ impl Connection {
                 let since = (if is_blocked { &self.written_at } else { &self.asked_at }).load(Ordering::Relaxed);
                 (self.now() > since + millis(STALLED_FOR_ROOM)).then_some((false, std::cmp::Reverse(since)))
             }
+            Doing::Receiving => {
+                let since = self.progress_at.load(Ordering::Relaxed);
+                (self.now() > since + millis(STALLED_FOR_ROOM)).then_some((false, std::cmp::Reverse(since)))
+            }
             Doing::Serving => None,
         }
     }
@@ -214,6 +224,23 @@ impl Connection {
     }
 }
 
+/// A request whose body is being read.
+pub(super) struct ReadsBody(Arc<Connection>);
+
+impl ReadsBody {
+    /// The client must act next, until this drops.
+    pub(super) fn of(connection: &Arc<Connection>) -> Self {
+        connection.waiting_for_body.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connection))
+    }
+}
+
+impl Drop for ReadsBody {
+    fn drop(&mut self) {
+        self.0.waiting_for_body.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A request in service, or its answer.
 pub(super) struct InService {
     connection: Arc<Connection>,
@@ -221,7 +248,7 @@ pub(super) struct InService {
 }
 
 impl InService {
-    /// Says whether the application has to do the next step, or the client.
+    /// Notes whether the application or the client must act next.
     pub(super) fn waits_for_application(&mut self, waits: bool) {
         self.connection.asked_at.store(self.connection.now(), Ordering::Relaxed);
         if waits != self.waits_for_application {
@@ -365,5 +392,20 @@ mod tests {
         assert!(silent.dispensable() > pinging.dispensable());
         assert!(pinging.dispensable() > stalled.dispensable() && stalled.dispensable().is_some());
         assert_eq!(serving.dispensable(), None);
+    }
+
+    #[test]
+    fn a9_an_endpoint_that_waits_for_a_body_holds_no_place() {
+        let (clock, connection) = connection();
+        let _served = connection.begin();
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(connection.dispensable(), None, "the application works on the answer");
+        let reads = ReadsBody::of(&connection);
+        assert!(connection.dispensable().is_some(), "nothing has come for a second");
+        connection.has_received();
+        assert_eq!(connection.dispensable(), None, "it is coming");
+        clock.advance(Duration::from_secs(1));
+        drop(reads);
+        assert_eq!(connection.dispensable(), None, "it has come");
     }
 }

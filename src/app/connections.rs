@@ -5,8 +5,8 @@
 //! 3. There is a limit for all, and one for each client. At a limit, the connection that is needed least ends, and the new one is
 //!    served. Only when all are in use is the new one closed.
 //!
-//! To open and to close takes the lock for a moment; requests never do. At the limit for all, one scan finds many connections
-//! that may end, so that a flood of new ones does not cause a scan each.
+//! Opening and closing a connection takes the lock for a moment; requests never do. At the limit for all, one scan finds many
+//! connections that may end, so that a flood of new ones does not cause a scan each.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// One client may have a quarter of all connections, and no more than this: more than the busiest office behind one address needs.
 const CLIENT_MAX: usize = 1024;
 
-/// Few enough connections for a client to notice come to nothing.
+/// The limit of a client is never lower: a browser opens several connections at once.
 const CLIENT_MIN: usize = 8;
 
 /// All open connections of a server.
@@ -110,7 +110,7 @@ impl Connections {
         Some(Open { connections: Arc::clone(self), connection })
     }
 
-    /// Ends what must end by itself.
+    /// Ends the connections that are over a time limit.
     pub(super) fn look(&self) {
         let now = self.clock.uptime();
         let over: Vec<_> = {

@@ -5,10 +5,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// For key files, stores, logs, listeners, the threads' own, and requests to other nodes.
 const RESERVE: u64 = 128;
 
-/// More connections than this are not held, whatever the system allows: each takes some ten KiB.
+/// The most connections, whatever the system allows: each takes some ten KiB.
 const CONNECTIONS_MAX: u64 = 65_536;
 
-/// Fewer are never worth a limit: the process could serve nobody.
+/// The limit is never lower, or the process could not serve at all.
 const CONNECTIONS_MIN: u64 = 16;
 
 /// Raises the soft limit of open files, as far as the hard one and [`CONNECTIONS_MAX`] allow, and says how many connections may
@@ -23,8 +23,8 @@ pub(super) fn connections_max() -> usize {
     connections_with(if raised { Some(target) } else { current })
 }
 
-/// A quarter more are accepted than held: those that come and go just now. And each may have a file open as well, the static page
-/// that it is sent: were there too few, `actix-files` would answer 404 for a page that is there.
+/// The listener accepts a quarter more than this, for connections that open or close at the moment. Each may also have a file open,
+/// the static page that it sends: without a free descriptor, `actix-files` answers 404 for a page that exists.
 fn connections_with(files: Option<u64>) -> usize {
     let connections = files.map_or(CONNECTIONS_MAX, |files| files.saturating_sub(RESERVE) * 2 / 5);
     usize::try_from(connections.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)).unwrap_or(usize::MAX)

@@ -51,8 +51,8 @@ impl Ending {
         }
     }
 
-    /// Runs `task` until the process begins to end. What watches other nodes stops then: a broker that leaves would otherwise
-    /// find itself missing, warn of it, and send no visitor on a hop for the time that is left.
+    /// Runs `task` until the process begins to end. The watches over other nodes stop then: a stopping broker would otherwise
+    /// find itself unavailable, warn about it, and start no hops for the rest of its time.
     pub(super) async fn stops(&self, task: impl Future<Output = ()>) {
         tokio::select! {
             () = task => {}

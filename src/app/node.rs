@@ -170,12 +170,13 @@ impl Node {
 
     /// Answers an endpoint whose body has been read.
     pub async fn post(&self, endpoint: PostEndpoint, served: &ServedSite, head: &RequestHead, body: &Body) -> HttpResponse {
-        if self.env.came_by_http(&served.site, head) {
-            return OVER_PLAIN_HTTP.json();
-        }
-        // A no ends an ID once and costs nothing after that: it is never too many (rule C1).
+        // A refusal is not rate limited: it ends an ID once and costs nothing after that (rule C1).
         let is_no = endpoint == PostEndpoint::Forget
             || (endpoint == PostEndpoint::Consent && choice::choice(head, body) == Ok(Choice::Denied));
+        // Over plain http no cookie of ours arrives, so there is nothing that a no would end wrongly.
+        if !is_no && self.env.came_by_http(&served.site, head) {
+            return OVER_PLAIN_HTTP.json();
+        }
         if !is_no && !self.env.may(head) {
             return Readers::of(&served.site, &head.headers).mark(too_many());
         }

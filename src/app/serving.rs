@@ -42,18 +42,18 @@ const BACKLOG: i32 = 1024;
 /// `ServerBuilder` panics above this.
 const WORKERS_MAX: usize = 512;
 
-/// So many bytes may wait in the system unsent. With the default, megabytes do, and a slow reader that has just begun looks like
-/// one that has stopped.
+/// How many bytes may wait unsent in the system. With the default, megabytes wait there, and a slow reader looks like a client that
+/// has stopped reading.
 #[cfg(target_os = "linux")]
 const UNSENT_MAX: u32 = 32 * 1024;
 
-/// A client that takes longer over its TLS handshake is hung up on.
+/// The longest TLS handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// So long a connection that this side closes is read from, so that its client sees the answer and not a reset.
+/// How long the server reads on from a connection that it closes, so that the client sees the answer and not a reset.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What a server is told.
+/// The settings of a server.
 pub struct Serving {
     /// The registry of its connections.
     pub connections: Arc<Connections>,
@@ -65,7 +65,7 @@ pub struct Serving {
     pub tls: Option<rustls::ServerConfig>,
     /// How long a client may take over the head of its first request.
     pub head_time_max: Duration,
-    /// How long requests have once the server is told to end.
+    /// How long requests may take after the server is asked to stop.
     pub shutdown_seconds: u64,
     /// How many threads there are; by default, one for each processor.
     pub workers: Option<usize>,
@@ -95,8 +95,8 @@ impl Serving {
         S::Service: 'static,
         B: MessageBody + 'static,
     {
-        // The registry limits handshakes as it does all connections. Were they to fill a limit of their own, nobody would be
-        // served for the seconds that a silent handshake may take.
+        // The registry limits handshakes as it does all connections. With a limit of their own, silent handshakes
+        // could fill it and block all clients for some seconds.
         max_concurrent_tls_connect(usize::MAX >> 1);
         let workers = self.workers.or_else(|| available_parallelism().ok().map(NonZeroUsize::get)).unwrap_or(1).min(WORKERS_MAX);
         let accepted = self.connections.accepted_max().div_ceil(workers);
@@ -236,7 +236,7 @@ impl Parts {
             .finish(application)
     }
 
-    /// Takes each connection into the registry, and ends it when that says so.
+    /// Adds each connection to the registry, and ends it when the registry says so.
     fn registered<S, E>(
         self,
         service: S,

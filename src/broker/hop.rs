@@ -41,7 +41,7 @@ const UNKNOWN_SITE: Refusal = Refusal {
     advice: "This address is part of how a company's websites recognise a visitor, and the website that sent you is not one of them. Its operator can add it to the broker's configuration.",
 };
 
-/// Marks a hop that the broker has sent round once: the look-alike's answer has reached its browser by now.
+/// Marks a hop that the broker has redirected to itself once: by now, the look-alike's answer has reached its browser.
 const SETTLED: &str = "&settled=1";
 
 /// How long the first answer of two look-alikes may take to reach the browser, before the broker asks the second for the
@@ -101,6 +101,7 @@ struct Told<'a> {
 
 fn answer<'a>(broker: &'a Broker, env: &Env, request: &HttpRequest) -> Told<'a> {
     let query = request.query_string();
+    let (query, is_settled) = query.strip_suffix(SETTLED).map_or((query, false), |query| (query, true));
     let named = hop_request::site_named(query);
     let now = env.clock.now();
     let Some(site) = named.as_deref().and_then(|origin| broker.site(origin)) else {
@@ -124,8 +125,8 @@ fn answer<'a>(broker: &'a Broker, env: &Env, request: &HttpRequest) -> Told<'a> 
     let (cookies, is_revoked) = env.read_id(request.headers(), primary, now);
     let facts = facts_beside(cookies, request.method(), path_and_query, request.headers(), &env.cookies);
     if let Err(reason) = facts.page_navigation(site.legacy_browsers) {
-        // No page is shown in a frame or from a prefetch that the visitor would miss. Whatever else this is, something on the
-        // way may have altered the request, and the visitor is owed the page (rule B3).
+        // A frame or a prefetch shows no page that the visitor would miss. Any other such request may have been altered on the
+        // way, so the visitor goes back to the page (rule B3).
         if facts.is_speculative || facts.is_framed() {
             return without(reason.code(), NOT_A_NAVIGATION.page());
         }
@@ -137,7 +138,6 @@ fn answer<'a>(broker: &'a Broker, env: &Env, request: &HttpRequest) -> Told<'a> 
         let back = way_back(query, &site.origin).with_empty_parameter();
         return without(TOO_MANY, redirect(Redirect::Onward, back, None));
     }
-    let (query, is_settled) = query.strip_suffix(SETTLED).map_or((query, false), |query| (query, true));
     let client = || env.proxies.client_key(request.peer_addr().map(|address| address.ip()), request.headers());
     let keeps_cookies = facts.cookies.seen;
     let question = Asking { site, query, is_settled, keeps_cookies, client: &client, refused_by_browser, now };

@@ -10,7 +10,7 @@ use crate::domain::site::RegisteredSite;
 use crate::domain::url::Location;
 use crate::token::keyset::JWKS_MAX_AGE;
 
-/// For so long: satellites look at the metadata at least this often, and a visitor may be on the way for a minute after that.
+/// How long a site is remembered: satellites fetch the metadata more often, and a hop takes a minute at most.
 const REMEMBERED: Duration = Duration::from_secs(2 * JWKS_MAX_AGE.as_secs());
 
 /// The most sites that are remembered. Those beyond it are forgotten at once.
@@ -97,7 +97,7 @@ mod tests {
         let again = removed.after_reload(&one, &none, at(400));
         assert_eq!((back(&again, 699), back(&again, 700)), (there, None));
         assert_eq!(again.after_reload(&none, &none, at(1001)).0.len(), 0);
-        // A site that comes back is no removed one.
+        // A site that is registered again is no longer removed.
         assert_eq!(removed.after_reload(&one, &both, at(200)).0.len(), 0);
         // Only its own signature leads back.
         let forged = request.sign(

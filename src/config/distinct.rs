@@ -1,6 +1,6 @@
 //! No two sites share a secret or a signing key: they could speak for each other (case D8).
 //!
-//! What counts is what was read. One file by two names, a copy of it, and the same secret in a variable are all found.
+//! The contents are compared. So one file under two names, a copy of it, and the same secret in a variable are all found.
 
 use std::collections::HashMap;
 

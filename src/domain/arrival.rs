@@ -54,16 +54,19 @@ impl Refusal {
     /// Whether a visitor that a link brought goes on a hop instead (rule R10). A forged token does not: no link of ours made it.
     #[must_use]
     pub const fn leads_to_a_hop(self) -> bool {
+        use TokenRefusal::{BadTimes, Expired, UnknownKey};
         matches!(
             self,
             Self::WrongReferrer
+                | Self::WrongNetwork
+                | Self::NoNetwork
                 | Self::Replayed
                 | Self::ReplayUnknown
-                | Self::Token(TokenRefusal::Expired | TokenRefusal::UnknownKey)
+                | Self::Token(BadTimes | Expired | UnknownKey)
         )
     }
 
-    /// Whether a hop of this browser may just have ended so. When it ends so again and again, the browser is in a loop (rule S18).
+    /// Whether a hop of this browser usually ends so. Then a stale cookie does not prove that the browser keeps new ones.
     #[must_use]
     pub const fn ends_a_hop(self) -> bool {
         matches!(
@@ -77,6 +80,12 @@ impl Refusal {
                 | Self::WrongFlow
                 | Self::ReplayUnknown
         )
+    }
+
+    /// Whether it may be one round of a loop (rule S18). A token that comes twice does not come from a new hop.
+    #[must_use]
+    pub const fn may_be_a_round(self) -> bool {
+        !matches!(self, Self::Repeated | Self::Replayed)
     }
 
     /// A stable name for logs and metrics.

@@ -2,7 +2,7 @@
 //!
 //! 1. A choice counts when the body has it once, and the query has none. A doubled one is no choice, whatever its values: two
 //!    readers would not agree on it.
-//! 2. A yes counts only from a whole body whose type is stated. A no counts from whatever arrived.
+//! 2. A yes counts only from a whole body whose type is stated. A no counts from any part that arrived.
 
 use std::borrow::Cow;
 
@@ -173,7 +173,7 @@ mod tests {
             (Json, "", r#""granted""#, MISSING),
             (Json, "", "null", MISSING),
             (Json, "", "", MISSING),
-            // The type is wrong or missing: a no is clear all the same.
+            // The type is wrong or missing, but a no is still clear.
             (Json, "", "choice=granted", MISSING),
             (Json, "", "choice=denied", DENIED),
             (Json, "", "choice=denied&choice=granted", DOUBLED),

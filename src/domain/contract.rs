@@ -122,8 +122,7 @@ pub const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 /// The longest body that most endpoints of ours read, in octets.
 pub const BODY_LENGTH_MAX: usize = 4096;
 
-/// How much of a visitor's choice is read, in octets. A form may name a long page to go back to, and a no must not be lost over
-/// it.
+/// How much of a visitor's choice is read, in octets. A form may name a long page to go back to, which must not lose a refusal.
 pub const CHOICE_LENGTH_MAX: usize = 65_536;
 
 /// The longest body that the server-to-server API reads, in octets.

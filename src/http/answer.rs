@@ -236,7 +236,7 @@ impl OnlyHere<'_> {
     }
 }
 
-/// A page of our own: nobody keeps, frames or indexes it, and it loads nothing (rule B7).
+/// A page of our own. It is not cached, framed or indexed, and it loads nothing (rule B7).
 fn own_page(status: StatusCode) -> HttpResponseBuilder {
     let mut answer = unstored(status);
     answer.insert_header((header::CONTENT_TYPE, HTML));

@@ -3,7 +3,7 @@
 //! 1. `X-Forwarded-For` counts from trusted proxies only, and `Forwarded` (RFC 7239) only where there is no `X-Forwarded-For`.
 //! 2. Both are read from their end, where the nearest proxy wrote: the client is the last address that no trusted proxy has.
 //! 3. An entry may have a port (Azure), brackets or quotes (RFC 7239 section 6) and a zone (RFC 4007 section 11).
-//! 4. An entry that is no address makes the client unknown. It is then not the proxy: all visitors would be one.
+//! 4. An entry that is no address makes the client unknown. The proxy's address does not stand in: all visitors would be one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ pub enum ClientKey {
 }
 
 impl ClientKey {
-    /// The key, whoever else may have it.
+    /// The key, even if other clients may have the same.
     #[must_use]
     pub const fn any(self) -> u128 {
         match self {
@@ -102,7 +102,7 @@ impl TrustedProxies {
         (is_clients_own || (is_for_localhost && client.is_loopback())).then(|| Network::of(client))
     }
 
-    /// A digest that tells clients apart. It is never written down, and only ever serves to leave a browser alone.
+    /// A digest that tells clients apart. It stays in memory, and leads to fewer hops or a delay, never to an ID.
     #[must_use]
     pub fn client_key(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> ClientKey {
         let mut context = digest::Context::new(&digest::SHA256);
@@ -301,7 +301,7 @@ mod tests {
             ("192.0.2.1", "203.0.113.9, 198.51.100.7, 192.0.2.9", Some("198.51.100.7"), Some("198.51.100.7")),
             // A client that is no proxy may say what it likes.
             ("198.51.100.7", "203.0.113.9", Some("198.51.100.7"), Some("198.51.100.7")),
-            // A proxy that does not say it, be its own address public or private, and one that nobody named.
+            // A proxy that does not send the address, with a public or a private address, and one that is not trusted.
             ("192.0.2.1", "", None, None),
             ("192.0.2.1", "nonsense", None, None),
             ("10.0.0.1", "", None, None),

@@ -32,7 +32,7 @@ const ROUNDS_PER_LOOK: u32 = 10;
 pub struct Access {
     refused: ArcSwap<HashSet<Origin>>,
     has_looked: AtomicBool,
-    /// Wakes the watch when sites or keys are others than before.
+    /// Wakes the watch when sites or keys have changed.
     pub changed: Notify,
 }
 
@@ -49,7 +49,7 @@ impl Access {
         self.has_looked.load(Ordering::Relaxed)
     }
 
-    /// Notes what the broker says of a site. Whether that is news.
+    /// Notes what the broker answers for a site. Returns whether that is a change.
     pub fn note(&self, site: &Origin, is_refused: bool) -> bool {
         if self.is_refused(site) == is_refused {
             return false;

@@ -4,7 +4,7 @@
 //! The answer waits a moment for that and says whether it does; if not, the satellite goes on trying.
 //!
 //! Both take a form or JSON. A form may name a `return` path on the same site and is answered by a redirect to it, so that
-//! they work without script. `forget` needs no body, and a no is taken from whatever arrived of one.
+//! they work without script. `forget` needs no body, and a refusal counts from any part of a body that arrived.
 
 use std::sync::Arc;
 use std::time::Duration;

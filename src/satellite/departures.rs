@@ -20,11 +20,11 @@ const ONE_HOP: Duration = Duration::from_secs(1);
 
 /// The most hops that look-alikes without cookies begin from one page within [`ROUNDS_SPAN`] while none of them comes back
 /// there. A round is at most three redirects, and no chain may be longer than 12. Behind several satellites a return may
-/// reach another than the departure: a smaller number would keep visitors back whose hops went well.
+/// reach another than the departure: a smaller number would delay visitors whose hops went well.
 const ROUNDS_MAX: u128 = 4;
 /// The same for clients whose address is unknown. They are never settled, so a round is two redirects.
 const ROUNDS_OF_UNKNOWN_MAX: u128 = 6;
-const ROUNDS_SPAN: Duration = Duration::from_secs(5);
+const ROUNDS_SPAN: Duration = Duration::from_secs(60);
 
 const CLIENTS_MAX: usize = 65_536;
 

@@ -78,7 +78,8 @@ impl Landing {
             satellite.bare_clients.remove(client, uptime);
         }
         let ends_a_hop = !self.is_link && outcome.err().is_none_or(Refusal::ends_a_hop);
-        let is_in_loop = ends_a_hop && satellite.arrivals.has_come(self.arrival, uptime);
+        let may_be_a_round = !self.is_link && outcome.err().is_none_or(Refusal::may_be_a_round);
+        let is_in_loop = may_be_a_round && satellite.arrivals.has_come(self.arrival, uptime);
         if is_in_loop {
             self.onward = Onward::Page;
         } else if !ends_a_hop && self.keeps_cookies && matches!(self.onward, Onward::Page) {
@@ -122,9 +123,9 @@ impl Landing {
             }
             _ => {}
         }
-        // The page itself. A browser that loses our cookies would come round again and again: leave it alone for a while, and
+        // The page itself. A browser that loses our cookies would loop: start no hop for it for a while, and
         // find out whether it keeps any (rules R3, S16).
-        if let Some(client) = client.known() {
+        if let (false, Some(client)) = (keeps_cookies, client.known()) {
             satellite.bare_clients.claim(client, env.clock.uptime());
         }
         let probe = (!keeps_cookies && standing.basis().is_some())

@@ -57,7 +57,7 @@ pub enum Decided {
 
 /// How the application serves it.
 pub struct Served {
-    /// The visitor, as the application is told.
+    /// The visitor that the application sees.
     pub visitor: Visitor,
     /// A cookie to add to its answer, which no shared cache may keep then.
     pub cookie: Option<HeaderValue>,
@@ -253,7 +253,7 @@ impl Request<'_> {
             // The broker may be back by the next request.
             (Decision::Pass(Reason::BrokerUnprobed | Reason::BrokerDown, _), _) if !facts.keeps_cookies() => Onward::Page,
             (Decision::Pass(..), _) => Onward::Clean,
-            (Decision::Start(page), Some(basis)) if is_link && self.env.may(self.head) => {
+            (Decision::Start(page), Some(basis)) if is_link => {
                 let (state, now) = (self.facts.cookies.state, self.now);
                 Onward::Hop(Start { page, referrer: None, basis, state, client: None, now })
             }

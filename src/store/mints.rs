@@ -1,8 +1,8 @@
 //! Master IDs that the broker minted a moment ago, by what clients that look alike share (rules B6, S16).
 //!
 //! A first tab on the primary and a first hop of the same browser send no cookie by which the broker could tell that they are one
-//! browser's. Each looks here for the other, so that one browser gets one ID. Look-alikes that are two browsers lose nothing
-//! but a moment: none is ever given the other's ID.
+//! browser's. Each looks here for the other, so that one browser gets one ID. Look-alikes that are two browsers are only delayed:
+//! neither ever gets the other's ID.
 
 use std::time::Duration;
 

@@ -171,7 +171,7 @@ impl Keeper {
                         let seen = Change::Seen { basis, created: at, first_touch: None };
                         vec![Write { visitor, by, at, change: seen }]
                     }
-                    // The site keeps the ID that it has, so the token's record is none of its business.
+                    // The site keeps the ID that it has, so it does not come into the token's record.
                     Some(held) => vec![
                         Write { visitor, by, at, change: alias(held) },
                         Write { visitor: held, by: Writer::Site(name), at, change: alias(visitor) },

@@ -19,8 +19,8 @@ use crate::token::key::PublicKey;
 use crate::token::keyfile::{FileMistake, write_secret_file};
 use crate::token::keyset::PUBLISH_AHEAD;
 
-/// For so long restored keys verify tokens. A key is published this long before it signs, so until then the keys are those
-/// that a process knows that never stopped; after that, a key that was replaced must not come back (rule K1).
+/// How long restored keys verify tokens. A key is published this long before it signs, so within that time the file has every
+/// key that signs; after that, a key that was replaced must not come back (rule K1).
 const KEYS_AGE_MAX: std::time::Duration = PUBLISH_AHEAD;
 
 /// The longest file that is read, in bytes: ten thousand sites with sixteen keys each fit.

@@ -64,9 +64,10 @@ fn a9_a_thousand_unfinished_bodies_keep_nobody_out() {
     raise_own_limit();
     let (company, process) = with_few_descriptors();
     let (port, host) = (company.port(), format!("shop.localhost:{}", company.port()));
-    let request = format!("GET /p.html HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n");
-    // From one client, and then from many.
-    for clients in [1_u8, 200] {
+    let chunked = format!("HTTP/1.1\r\nHost: {host}\r\nSec-Fetch-Site: same-origin\r\nTransfer-Encoding: chunked\r\n\r\n");
+    // Of pages, and of our own endpoints, which wait for them; from one client, and then from many.
+    let requests = ["GET /p.html", "POST /_throughline/consent"].map(|line| format!("{line} {chunked}"));
+    for (request, clients) in requests.iter().flat_map(|request| [(request, 1_u8), (request, 200)]) {
         let mut silent = Vec::new();
         for number in 0..1100_u32 {
             let client = Ipv4Addr::new(127, 0, 1, u8::try_from(number % u32::from(clients)).expect("a byte") + 1);
@@ -186,23 +187,26 @@ fn a9_small_bodies_that_no_page_reads_lose_no_answer() {
 #[test]
 fn a9_a_body_that_is_declared_too_large_is_refused_before_it_is_asked_for() {
     let company = Company::start(Setup::default());
-    for (path, length) in [
-        ("exchange", 4097_u64),
-        ("exchange", 99_999_999),
-        ("consent", 4097),
-        ("forget", 99_999_999),
-        ("me", 32_769),
-        ("me", u64::MAX),
-    ] {
+    for (path, length) in
+        [("exchange", 4097_u64), ("exchange", 99_999_999), ("consent", 99_999_999), ("me", 32_769), ("me", u64::MAX)]
+    {
         for expect in ["", "Expect: 100-continue\r\n"] {
             let request = format!(
-                "POST /_throughline/{path} HTTP/1.1\r\nHost: shop.localhost:{}\r\nContent-Length: {length}\r\n{expect}\r\n",
+                "POST /_throughline/{path} HTTP/1.1\r\nHost: shop.localhost:{}\r\nSec-Fetch-Site: same-origin\r\n\
+                 Content-Length: {length}\r\n{expect}\r\n",
                 company.port()
             );
             let answer = wire::send(company.port(), request.as_bytes()).expect("an answer at once");
             assert_eq!(answer.status, 413, "{path} {length} {expect}: {answer:?}");
         }
     }
+    // To forget needs no body (rule C1): it is not waited for.
+    let forget = format!(
+        "POST /_throughline/forget HTTP/1.1\r\nHost: shop.localhost:{}\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 99999999\r\n\r\n",
+        company.port()
+    );
+    let forgotten = wire::send(company.port(), forget.as_bytes()).expect("an answer at once");
+    assert_eq!((forgotten.status, forgotten.header("set-cookie").is_some()), (200, true), "{forgotten:?}");
     let small = format!(
         "POST /_throughline/consent HTTP/1.1\r\nHost: shop.localhost:{}\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
         company.port()

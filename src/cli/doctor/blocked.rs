@@ -1,5 +1,4 @@
-//! What it means when something other than Throughline answers in its place. The status names the mechanism, and each mechanism
-//! has its own remedy.
+//! What an answer means that does not come from Throughline. The status shows the cause, and each cause has its own remedy.
 
 use super::party::{Answer, shown};
 

@@ -18,7 +18,7 @@ pub(super) struct Clocks {
 }
 
 impl Clocks {
-    /// `at` is what this machine's clock said when the answer came: much may have happened since.
+    /// `at` is the time of this machine's clock when the answer came, which may be some time ago.
     pub(super) fn add(&mut self, whose: String, time: UnixSeconds, at: UnixSeconds) {
         let (time, own) = (i64::try_from(time.0).unwrap_or(i64::MAX), i64::try_from(at.0).unwrap_or(i64::MAX));
         self.seen.push((whose, time.saturating_sub(own)));

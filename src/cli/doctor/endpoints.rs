@@ -1,4 +1,4 @@
-//! Each endpoint of the satellite answers, as it is, and only to those that may ask.
+//! Checks that each endpoint of the satellite answers, unaltered, and only to clients that may ask.
 
 use crate::cli::checkup::Checkup;
 use crate::domain::contract::{PREFIX, path};
@@ -14,7 +14,7 @@ use super::party::{Answer, Party, shown};
 use super::setting::Setting;
 use super::visitor::Visitor;
 
-/// Nobody's site (RFC 2606).
+/// A site that cannot exist (RFC 2606).
 const OUTSIDER: &str = "https://throughline-doctor.invalid";
 
 /// How long the satellite lets copies of a script without a version live.
@@ -158,7 +158,7 @@ pub(super) async fn auth_closed(setting: &Setting<'_>, checkup: &mut Checkup) {
     checkup.ok(AUTH_CLOSED, origin, "not reachable from outside");
 }
 
-/// What goes wrong is said in our own words, and repeats nothing.
+/// An error answer is our own JSON, and repeats nothing of the request.
 pub(super) async fn error_pages(party: &Party, checkup: &mut Checkup) {
     const MARK: &str = "throughline-doctor-mark";
     let origin = &party.origin;

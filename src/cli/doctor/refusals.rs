@@ -1,6 +1,6 @@
-//! A visitor's word gets through: a yes, a no, and that no other site knows an ID that has ended.
+//! Checks that a visitor's choice gets through: a yes, a no, and that no other site knows an ID that has ended.
 //!
-//! It also cleans up: every ID that the doctor's visitors were given is ended by their own `forget`.
+//! It also cleans up: `forget` ends every ID that the doctor's visitors got.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const SAME_ORIGIN: &str =
     "Pass Sec-Fetch-Site, Origin and Host of a POST on as they come: the satellite takes the form for another site's.";
 const NO_BODY: &str = "Let the body of a POST through, and its Content-Type (nginx: proxy_pass_request_body on;).";
 
-/// A visitor who is nobody yet says yes. Nothing is left: no ID is made.
+/// A visitor without an ID says yes. That makes no ID, so nothing is left behind.
 pub(super) async fn consent(setting: &Setting<'_>, checkup: &mut Checkup) -> Result<(), Unable> {
     let origin = &setting.site.origin;
     let said = Visitor::new(setting.random)?.agree(&setting.site).await;
@@ -45,7 +45,7 @@ pub(super) async fn consent(setting: &Setting<'_>, checkup: &mut Checkup) -> Res
     Ok(())
 }
 
-/// Why a visitor's word was not taken.
+/// Why a visitor's choice was not taken.
 fn unheard(path: &str, answer: &Answer) -> (String, &'static str) {
     let advice = match answer.refusal().as_deref() {
         Some("not_same_origin") => SAME_ORIGIN,

@@ -55,7 +55,7 @@ pub(super) struct Begun {
     pub(super) visitor: Visitor,
     pub(super) answer: Answer,
     pub(super) hop: HopUrl,
-    /// What this machine's clock said then.
+    /// The time of this machine's clock at that moment.
     pub(super) at: UnixSeconds,
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn start(setting: &mut Setting<'_>, checkup: &mut Checkup) -> R
             checkup.fail(HOP_STARTS, &origin, format!("a first-time visitor gets {}", answer.summary()), advice);
             return Ok(Started::Told);
         }
-        // A cache behind the satellite says so too, and does no harm: it counts only if no hop starts in the end.
+        // A cache behind the satellite sends the same header and does no harm. So it counts only if no hop starts.
         trace = trace.or_else(|| answer.cache_trace());
         if !has_come_again && answer.cookies().iter().any(|cookie| cookie.name == Setting::cookie_names(&origin).0) {
             // The satellite is not sure of the browser yet (rule S16).

@@ -38,7 +38,7 @@ impl Visitor {
         Ok(Self { jar: Jar::default(), sends_cookies: true, language: format!("en;q=0.9, x-{tag};q=0.1") })
     }
 
-    /// The same browser, set to send no cookies. The jar holds them all the same, so that the doctor can clean up after it.
+    /// The same browser, set to send no cookies. The jar still holds them, so that the doctor can clean up.
     pub(super) fn without_cookies(mut self) -> Self {
         self.sends_cookies = false;
         self
@@ -149,7 +149,7 @@ impl Visitor {
         headers.extend(cookies.map(|cookies| ("Cookie".to_owned(), cookies)));
         let answer = to.send(method, path, &headers, body).await?;
         for cookie in answer.cookies() {
-            // Why a browser would not keep it is asked by the check that looks at that cookie.
+            // Another check finds out why a browser would not keep it.
             let _ = self.jar.keep(&to.origin, &cookie);
         }
         Ok(answer)
