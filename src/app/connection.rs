@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 
 use crate::base::clock::Clock;
 
+use super::ended::Ended;
+
 /// A connection without a request in service ends after this. Browsers open a new one then. It is twice what a browser's spare
 /// connection usually waits for its first request, and the body of a request has as long.
 pub(super) const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -26,43 +28,6 @@ pub(super) const READ_RATE_MIN: u64 = 512;
 /// After this time without reading, a connection may end in favour of another client. The time is short, since the connection that
 /// has not read for the longest ends first, and the other client must be served at once.
 const STALLED_FOR_ROOM: Duration = Duration::from_millis(250);
-
-/// Why a connection was ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Ended {
-    /// It was without a request in service for too long.
-    Idle = 1,
-    /// Its client read its answer too slowly.
-    SlowReader,
-    /// It made room for another connection of the same client.
-    ClientLimit,
-    /// It made room for another connection.
-    TotalLimit,
-    /// It was closed at once, since all others were in use.
-    Refused,
-    /// Its client sent something that is no HTTP, or no TLS.
-    Unreadable,
-}
-
-impl Ended {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Idle, Self::SlowReader, Self::ClientLimit, Self::TotalLimit, Self::Refused, Self::Unreadable];
-
-    /// A stable name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::SlowReader => "slow_reader",
-            Self::ClientLimit => "client_limit",
-            Self::TotalLimit => "total_limit",
-            Self::Refused => "refused",
-            Self::Unreadable => "unreadable",
-        }
-    }
-}
 
 /// What a connection does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

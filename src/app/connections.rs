@@ -19,8 +19,9 @@ use actix_web::rt::time::sleep;
 use crate::base::clock::Clock;
 use crate::store::rate_limit::household;
 
-use super::connection::{Connection, Ended};
+use super::connection::Connection;
 use super::descriptors::connections_max;
+use super::ended::Ended;
 
 /// How often each connection is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);

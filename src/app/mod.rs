@@ -6,6 +6,7 @@ pub mod bodies;
 pub mod connection;
 pub mod connections;
 mod descriptors;
+pub mod ended;
 pub mod ending;
 pub mod endpoint;
 pub mod forward;

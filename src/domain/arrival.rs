@@ -82,10 +82,12 @@ impl Refusal {
         )
     }
 
-    /// Whether it may be one round of a loop (rule S18). A token that comes twice does not come from a new hop.
+    /// Whether it may be one round of a loop (rule S18). A token that comes twice does not come from a new hop, and what is no
+    /// token does not come from the broker.
     #[must_use]
     pub const fn may_be_a_round(self) -> bool {
-        !matches!(self, Self::Repeated | Self::Replayed)
+        use TokenRefusal::{Malformed, TooLong, WrongType};
+        !matches!(self, Self::Repeated | Self::Replayed | Self::Token(TooLong | Malformed | WrongType))
     }
 
     /// A stable name for logs and metrics.

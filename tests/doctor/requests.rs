@@ -57,7 +57,7 @@ fn the_host_is_rewritten_to_the_upstream() {
         request.headers.push(("Host".into(), "127.0.0.1:8400".into()));
     }));
     assert!(report.named("failed").contains("health") && report.code == 1, "{}", report.text);
-    assert!(report.text.contains("and see that the site is in the satellite's configuration"), "{}", report.text);
+    assert!(report.text.contains("Else add the site to the configuration."), "{}", report.text);
 }
 
 #[test]

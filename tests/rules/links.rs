@@ -274,7 +274,7 @@ fn link_of(company: &Company, browser: &mut Browser) -> String {
 }
 
 #[test]
-fn l2_a_link_token_counts_only_on_the_network_of_the_client_that_it_was_made_for() {
+fn l2_r10_a_link_token_counts_only_on_the_network_of_the_client_that_it_was_made_for_and_else_leads_to_a_hop() {
     let company = behind_a_proxy();
     for (made_for, brought_from, counts) in [
         ("203.0.113.9", "203.0.113.9", true),
@@ -298,7 +298,13 @@ fn l2_a_link_token_counts_only_on_the_network_of_the_client_that_it_was_made_for
         let visitor = one.visitor(&company.shop).expect("an ID by a hop");
         let link = link_of(&company, &mut one);
         let mut other = at(brought_from);
-        assert_eq!(other.follow_from(&company.shop, &link).page().status, 200);
+        let visit = other.follow_from(&company.shop, &link);
+        let expected = if counts { vec![303, 200] } else { vec![302, 302, 303, 200] };
+        assert_eq!(
+            (visit.statuses(), visit.url()),
+            (expected, format!("{}/p", company.learn).as_str()),
+            "{made_for}, {brought_from}"
+        );
         let adopted = other.visitor(&company.learn).filter(|adopted| *adopted == visitor);
         assert_eq!(adopted.is_some(), counts, "{made_for}, {brought_from}");
         // A token that was refused was not used up: it still counts for the visitor whose link it is.
@@ -306,6 +312,38 @@ fn l2_a_link_token_counts_only_on_the_network_of_the_client_that_it_was_made_for
             one.follow_from(&company.shop, &link);
             assert_eq!(one.visitor(&company.learn), Some(visitor), "{made_for}, {brought_from}");
         }
+    }
+}
+
+/// A link is never worse than a plain one.
+#[test]
+fn r10_a_link_that_is_used_or_hides_where_it_was_leads_to_a_hop_where_one_may_start() {
+    let company = Company::echoing(Setup::default());
+    let page = format!("{}/p", company.learn);
+    let link = |browser: &mut Browser| {
+        let answer = browser.step(&go(&company.shop, &page), Some(&company.shop));
+        answer.header("location").unwrap().to_owned()
+    };
+    let used = link(&mut known_on_shop(&company));
+    Browser::new().follow_from(&company.shop, &used);
+    let fresh = link(&mut known_on_shop(&company));
+    let from = |browser: &mut Browser, link: &str, hides: bool| {
+        if hides { browser.navigate(link) } else { browser.follow_from(&company.shop, link) }
+    };
+    for (url, hides) in [(&used, false), (&fresh, true)] {
+        let mut new = Browser::new();
+        let visit = from(&mut new, url, hides);
+        assert_eq!((visit.statuses(), visit.url()), (vec![302, 302, 303, 200], page.as_str()), "{hides}");
+        assert_eq!(new.me(&company.learn)["source"], "broker");
+        // No hop where none may start: the visitor refused, the browser does, or the path is skipped.
+        let mut refused = Browser::new();
+        refused.put(&company.learn, "throughline", "denied");
+        assert_eq!(from(&mut refused, url, hides).statuses(), [303, 200]);
+        let mut gpc = Browser::new();
+        gpc.set("Sec-GPC", "1");
+        assert_eq!(from(&mut gpc, url, hides).statuses(), [303, 200]);
+        let skipped = url.replace("/p?", "/api/p?");
+        assert_eq!(from(&mut Browser::new(), &skipped, hides).statuses(), [303, 200]);
     }
 }
 

@@ -11,6 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::fleet::{NODES, fleet};
+use crate::support::process::wait_until;
 
 fn yaml(file: &str) -> Value {
     let program = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
@@ -83,7 +84,9 @@ fn every_alert_looks_at_metrics_and_labels_that_every_node_has() {
         }
         // What the alerts compare is there from the start, and well.
         for well in ["throughline_last_reload_ok 1", "throughline_revocations_up 1", "throughline_replay_up 1"] {
-            assert!(text.lines().any(|line| line == well), "{node}: {well}");
+            // A satellite that started before its broker asks again after some seconds.
+            let is_well = || metrics(&fleet.admin(node)).lines().any(|line| line == well);
+            wait_until(well, || false, is_well).unwrap_or_else(|problem| panic!("{node}: {problem}"));
         }
     }
 }

@@ -16,7 +16,7 @@ use super::start::HopUrl;
 use super::visitor::{USER_AGENT, Visitor};
 
 /// A page that leads round in circles is given up on.
-pub(super) const REDIRECTS_MAX: usize = 10;
+pub(super) const REDIRECTS_MAX: usize = 12;
 
 /// The answer; without one, the check has failed.
 pub(super) fn answered<E: Into<Unable>>(
