@@ -36,7 +36,8 @@ fn assert_claims(claims: &str, token: &VerifiedToken) {
     assert!(claims["jti"].is_string());
     let is_bounce = token.kind() == TokenKind::Bounce;
     assert_eq!((is_bounce, is_bounce), (token.flow().is_some(), claims["flow"].is_string()));
-    assert!(object.keys().all(|name| ["iss", "aud", "sub", "iat", "exp", "jti", "flow"].contains(&name.as_str())));
+    assert_eq!(is_bounce, claims.get("net").is_none(), "a link token names a network");
+    assert!(object.keys().all(|name| ["iss", "aud", "sub", "iat", "exp", "jti", "flow", "net"].contains(&name.as_str())));
 }
 
 fuzz_target!(|data: &[u8]| {
