@@ -109,7 +109,7 @@ impl PostEndpoint {
         }
     }
 
-    /// Whether it answers by itself where the body is too long or was cut off: a no is taken all the same (rule C1).
+    /// Whether it answers by itself where the body is too long or was cut off: a no still counts (rule C1).
     #[must_use]
     pub const fn takes_any_body(self) -> bool {
         matches!(self, Self::Consent | Self::Forget)

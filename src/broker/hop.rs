@@ -48,7 +48,7 @@ const SETTLED: &str = "&settled=1";
 /// master cookie once more (rules B6, S16).
 const SETTLING_TIME: Duration = Duration::from_millis(100);
 
-/// Rule B3: no page of ours belongs there, so nothing may be set.
+/// Rule B3: no page of ours belongs there, so nothing is set.
 const NOT_A_NAVIGATION: Refusal = Refusal {
     status: 403,
     code: "not_a_navigation",

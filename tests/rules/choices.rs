@@ -134,7 +134,7 @@ fn c1_forgetting_needs_no_body() {
     }
 }
 
-/// The browser is gone before its body was whole. What it said counts all the same.
+/// The browser is gone before its body was whole. What it said still counts.
 #[test]
 fn c1_a_no_that_was_cut_off_ends_the_id() {
     let company = Company::echoing(Setup::default());
