@@ -80,11 +80,11 @@ fn fault(answer: &Answer) -> Option<String> {
     }
 }
 
-/// A browser without cookies gets its page, by one hop at most, and is left alone the second time.
+/// A browser without cookies gets its page, and is left alone the second time.
 pub(super) async fn no_loop(setting: &Setting<'_>, broker: &Party, checkup: &mut Checkup) -> Result<(), Unable> {
     let origin = &setting.site.origin;
     let mut visitor = setting.visitor().await?.without_cookies();
-    let mut hops = 0;
+    let mut goes_again = false;
     for _ in 0..2 {
         let walked = walk(&[&setting.site, broker], &mut visitor, &setting.page, &[]).await?;
         let seen = if walked.is_endless() {
@@ -92,7 +92,7 @@ pub(super) async fn no_loop(setting: &Setting<'_>, broker: &Party, checkup: &mut
         } else if walked.answer.status != 200 {
             format!("a browser without cookies ends at {} and not at the page", walked.answer.summary())
         } else {
-            hops += walked.hops;
+            goes_again = walked.hops > 0;
             continue;
         };
         let advice = "See which part of the deployment redirects: Throughline ends every chain with the page. Set-Cookie, Cookie and \
@@ -102,12 +102,12 @@ pub(super) async fn no_loop(setting: &Setting<'_>, broker: &Party, checkup: &mut
         return Ok(());
     }
     clean_up(broker, visitor).await;
-    if hops <= 1 {
-        checkup.ok(NO_LOOP, origin, "a browser without cookies gets its page, and goes on one hop at most");
+    if !goes_again {
+        checkup.ok(NO_LOOP, origin, "a browser without cookies gets its page, and goes on no second hop");
     } else {
         let advice = "Let the client's address, User-Agent and Accept-Language through: the satellite knows by them whom it has \
             sent on a hop in vain ([listen] trusted_proxies, X-Forwarded-For).";
-        checkup.fail(NO_LOOP, origin, format!("a browser without cookies goes on {hops} hops"), advice);
+        checkup.fail(NO_LOOP, origin, "a browser without cookies goes on a hop again", advice);
     }
     Ok(())
 }
