@@ -71,15 +71,19 @@ impl CookieJar {
         flows.into_iter().find(|found| Some(*found) == flow)
     }
 
-    /// Feeds our cookies of a request to `hasher`, whatever they hold.
+    /// Feeds what our cookies say of the browser to `hasher`: the hop's secret and the visitor ID. An ID cookie's times and MAC are left
+    /// out, since each round of a loop may write them anew.
     pub fn feed(&self, headers: &HeaderMap, site: &Site, hasher: &mut impl std::hash::Hasher) {
-        for name in [self.id_of(site), self.hop] {
-            for value in values(headers, name) {
-                hasher.write(value.as_bytes());
-                hasher.write_u8(b';');
-            }
-            hasher.write_u8(b'\n');
+        for value in values(headers, self.id_of(site)) {
+            hasher.write(value.split('.').nth(2).unwrap_or(value).as_bytes());
+            hasher.write_u8(b';');
         }
+        hasher.write_u8(b'\n');
+        for value in values(headers, self.hop) {
+            hasher.write(value.as_bytes());
+            hasher.write_u8(b';');
+        }
+        hasher.write_u8(b'\n');
     }
 
     /// Sets the ID cookie.

@@ -80,7 +80,8 @@ impl Landing {
         let ends_a_hop = !self.is_link && outcome.err().is_none_or(Refusal::ends_a_hop);
         let may_be_a_round = !self.is_link && outcome.err().is_none_or(Refusal::may_be_a_round);
         let is_in_loop = may_be_a_round && satellite.arrivals.has_come(self.arrival, uptime);
-        if is_in_loop {
+        // Another node of the site may take tokens, and start hops: a redirect could lead there and back.
+        if is_in_loop || matches!(outcome, Err(Refusal::SiteRefused)) {
             self.onward = Onward::Page;
         } else if !ends_a_hop && self.keeps_cookies && matches!(self.onward, Onward::Page) {
             self.onward = Onward::Clean;
