@@ -51,7 +51,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether a visitor that a link brought goes on a hop instead (rule R10). A forged token does not: no link of ours made it.
+    /// Whether a visitor that a link brought goes on a hop instead (rule R10). A forged token does not: no link of ours made it. Nor
+    /// does one that the replay memory cannot judge: it could not judge the hop's token either.
     #[must_use]
     pub const fn leads_to_a_hop(self) -> bool {
         use TokenRefusal::{BadTimes, Expired, UnknownKey};
@@ -61,7 +62,6 @@ impl Refusal {
                 | Self::WrongNetwork
                 | Self::NoNetwork
                 | Self::Replayed
-                | Self::ReplayUnknown
                 | Self::Token(BadTimes | Expired | UnknownKey)
         )
     }
