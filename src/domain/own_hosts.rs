@@ -29,7 +29,7 @@ impl OwnHosts {
                 own.hosts.insert(host.to_owned());
                 continue;
             }
-            // What is left of `www.example` is a whole top-level domain, which nobody owns.
+            // What is left of `www.example` is a whole top-level domain, which is no company's own.
             let bare = host.strip_prefix("www.").filter(|bare| bare.contains('.'));
             own.domains.extend([Some(host), bare].into_iter().flatten().map(String::from));
             own.longest = own.longest.max(host.len());
