@@ -9,7 +9,7 @@ use crate::base::id::VisitorId;
 use crate::base::origin::Origin;
 use crate::domain::record::{Held, Outcome, Write};
 use crate::http::event::{Observer, Timing, Work};
-use crate::store::visitors::{Cursor, Sampled, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
+use crate::store::visitors::{Cursor, Sampled, SetAside, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
 
 use super::metrics::FAILED;
 
@@ -54,6 +54,18 @@ impl VisitorStore for TimedStore {
 
     async fn sample(&self, from: Option<VisitorId>, limit: usize) -> Result<Sampled, StoreFault> {
         self.store.sample(from, limit).await
+    }
+
+    async fn examine(&self) -> Result<(), StoreFault> {
+        self.store.examine().await
+    }
+
+    async fn set_aside(&self, writes: Vec<SetAside>) -> Result<(), StoreFault> {
+        self.store.set_aside(writes).await
+    }
+
+    async fn count_set_aside(&self) -> Result<u64, StoreFault> {
+        self.store.count_set_aside().await
     }
 
     async fn size(&self) -> Result<StoreSize, StoreFault> {

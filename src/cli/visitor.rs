@@ -156,7 +156,9 @@ pub fn run(
 fn refused(fault: StoreFault) -> Failure {
     match fault {
         StoreFault::Unavailable(_) => Failure::fault(format_args!("[store] {fault}")),
-        StoreFault::Newer { .. } | StoreFault::Refused(_) => Failure::mistake(format_args!("[store] {fault}")),
+        StoreFault::Newer { .. } | StoreFault::Refused(_) | StoreFault::Damaged(_) => {
+            Failure::mistake(format_args!("[store] {fault}"))
+        }
     }
 }
 

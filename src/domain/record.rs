@@ -175,6 +175,19 @@ pub enum Change {
     Revoke,
 }
 
+impl Change {
+    /// Its name, for operators.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Seen { .. } => "seen",
+            Self::Alias { .. } => "alias",
+            Self::Properties { .. } => "properties",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
 /// What became of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {

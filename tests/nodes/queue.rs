@@ -10,7 +10,7 @@ use throughline::base::id::VisitorId;
 use throughline::domain::consent::Basis;
 use throughline::domain::record::{Change, Held, Outcome, Write, Writer};
 use throughline::store::record_writer::{NotWritten, RecordWriter};
-use throughline::store::visitors::{Cursor, Sampled, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
+use throughline::store::visitors::{Cursor, Sampled, SetAside, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
 use tokio::time::{sleep, timeout};
 
 const WELL: u32 = 0;
@@ -71,6 +71,18 @@ impl VisitorStore for Switched {
 
     async fn sample(&self, _: Option<VisitorId>, _: usize) -> Result<Sampled, StoreFault> {
         Ok(Sampled { records: Vec::new(), next: None })
+    }
+
+    async fn examine(&self) -> Result<(), StoreFault> {
+        Ok(())
+    }
+
+    async fn set_aside(&self, _: Vec<SetAside>) -> Result<(), StoreFault> {
+        Ok(())
+    }
+
+    async fn count_set_aside(&self) -> Result<u64, StoreFault> {
+        Ok(0)
     }
 
     async fn size(&self) -> Result<StoreSize, StoreFault> {

@@ -4,10 +4,10 @@
 use super::StoreFault;
 
 /// The steps for SQLite, oldest first. Their count is the schema's version.
-pub const SQLITE: [&str; 1] = [include_str!("sqlite/1.sql")];
+pub const SQLITE: [&str; 2] = [include_str!("sqlite/1.sql"), include_str!("sqlite/2.sql")];
 
 /// The steps for PostgreSQL, oldest first.
-pub const POSTGRES: [&str; 1] = [include_str!("postgres/1.sql")];
+pub const POSTGRES: [&str; 2] = [include_str!("postgres/1.sql"), include_str!("postgres/2.sql")];
 
 /// The steps from `found` to the newest of `steps`.
 ///

@@ -51,6 +51,18 @@ pub trait VisitorStore: Send + Sync {
     /// cannot read are passed over. IDs are random, so as many as one likes from the beginning are a fair sample of all.
     async fn sample(&self, from: Option<VisitorId>, limit: usize) -> Result<Sampled, StoreFault>;
 
+    /// Looks through the whole store for damage. It may take minutes on a large store; writes go on meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreFault::Damaged`] when there is any.
+    async fn examine(&self) -> Result<(), StoreFault>;
+
+    /// Notes writes that were set aside; a visitor's earlier note of the same change is replaced.
+    async fn set_aside(&self, writes: Vec<SetAside>) -> Result<(), StoreFault>;
+
+    /// How many writes are set aside.
+    async fn count_set_aside(&self) -> Result<u64, StoreFault>;
+
     /// How many records there are, and how many octets the store takes. For operators: a large store may estimate.
     async fn size(&self) -> Result<StoreSize, StoreFault>;
 }
@@ -109,6 +121,38 @@ impl Slice {
     }
 }
 
+/// A write that failed by itself, or whose record cannot be read. It holds up no other write (rule A10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Whose record.
+    pub visitor: VisitorId,
+    /// What it would have changed; one of [`Change::kind`](crate::domain::record::Change::kind).
+    pub change: String,
+    /// When it was set aside.
+    pub at: UnixSeconds,
+    /// Why, without anything secret.
+    pub problem: String,
+}
+
+/// What a look at a store finds that changes nothing in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Peek {
+    /// The version of its schema.
+    pub version: u32,
+    /// How many records were looked at.
+    pub records: u64,
+    /// Those of them that this version cannot read.
+    pub unreadable: Vec<VisitorId>,
+    /// The writes that were set aside, at most [`SET_ASIDE_SHOWN`] of them.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// How many records a [`Peek`] looks at, at most.
+pub const PEEK_RECORDS_MAX: usize = 100_000;
+
+/// How many writes that were set aside a [`Peek`] names.
+pub const SET_ASIDE_SHOWN: usize = 100;
+
 /// How much a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreSize {
@@ -123,6 +167,8 @@ pub struct StoreSize {
 pub enum StoreFault {
     /// It cannot be had just now: down, full, locked, too slow. Trying again may help.
     Unavailable(String),
+    /// What it holds is damaged. Trying again may help once an operator has restored it.
+    Damaged(String),
     /// Its schema is of a newer version of Throughline. Trying again does not help.
     Newer {
         /// The version that is there.
@@ -138,6 +184,9 @@ impl fmt::Display for StoreFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(what) => write!(f, "the store cannot be had: {what}"),
+            Self::Damaged(what) => {
+                write!(f, "the store is damaged: {what}; stop the broker and restore the last backup (docs/operating.md)")
+            }
             Self::Newer { found, known } => write!(
                 f,
                 "the store's schema is version {found}, and this program knows {known}: a newer Throughline has been at work on it; run that one, or restore the backup from before the upgrade"

@@ -7,6 +7,7 @@ mod commit;
 mod link;
 mod schema;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::domain::record::{Held, Outcome, Write};
 
 use self::commit::commit;
 use self::link::{Link, fault};
-use super::{Cursor, Sampled, Slice, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
+use super::{Cursor, Sampled, SetAside, Slice, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
 
 /// Up to so many records are counted; of more, the number is what PostgreSQL last estimated.
 const COUNTED_MAX: i64 = 10_000;
@@ -46,6 +47,12 @@ const FORGET_REVOCATIONS: &str = "
 const SAMPLE: &str = "
     SELECT id, record::text, EXISTS (SELECT FROM revocation WHERE revocation.id = visitor.id)
     FROM visitor WHERE id > $1 ORDER BY id LIMIT $2";
+
+const SET_ASIDE: &str = "
+    INSERT INTO set_aside (visitor, change, at, problem) SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[])
+    ON CONFLICT (visitor, change) DO UPDATE SET at = excluded.at, problem = excluded.problem";
+
+const COUNT_SET_ASIDE: &str = "SELECT count(*) FROM set_aside";
 
 const SIZE: &str = "
     SELECT (SELECT count(*) FROM (SELECT FROM visitor LIMIT $1::bigint + 1) AS counted),
@@ -115,6 +122,38 @@ impl VisitorStore for PostgresStore {
             slice.take(visitor_id(row.get(0))?, row.get(1), row.get(2));
         }
         Ok(slice.sampled())
+    }
+
+    async fn examine(&self) -> Result<(), StoreFault> {
+        // PostgreSQL finds damage where it reads, and says so then.
+        Ok(())
+    }
+
+    async fn set_aside(&self, writes: Vec<SetAside>) -> Result<(), StoreFault> {
+        // A statement may not touch a row twice.
+        let writes: BTreeMap<_, _> = writes.into_iter().map(|aside| ((aside.visitor, aside.change.clone()), aside)).collect();
+        let of = |column: fn(&SetAside) -> String| writes.values().map(column).collect::<Vec<_>>();
+        let ids: Vec<Uuid> = writes.values().map(|aside| uuid(aside.visitor)).collect();
+        let at: Vec<i64> = writes.values().map(|aside| signed(aside.at.0)).collect();
+        let (changes, problems) = (of(|aside| aside.change.clone()), of(|aside| aside.problem.clone()));
+        let put = self.0.call(move |client| {
+            Box::pin(async move {
+                let put =
+                    async { client.execute(&client.prepare_cached(SET_ASIDE).await?, &[&ids, &changes, &at, &problems]).await };
+                put.await.map_err(|error| fault(&error))
+            })
+        });
+        put.await.map(drop)
+    }
+
+    async fn count_set_aside(&self) -> Result<u64, StoreFault> {
+        let counted = self.0.call(|client| {
+            Box::pin(async move {
+                let ask = async { client.query_one(&client.prepare_cached(COUNT_SET_ASIDE).await?, &[]).await?.try_get(0) };
+                ask.await.map_err(|error| fault(&error))
+            })
+        });
+        counted.await.map(unsigned)
     }
 
     async fn size(&self) -> Result<StoreSize, StoreFault> {

@@ -68,7 +68,7 @@ mod tests {
         let store = SqliteStore::file(&file);
         store.prepare().await.unwrap();
         let beside = names(folder.path());
-        assert_eq!(sqlite_schema(&file), Ok(Some(1)), "with the broker at work");
+        assert_eq!(sqlite_schema(&file), Ok(Some(2)), "with the broker at work");
         assert_eq!(names(folder.path()), beside);
         drop(store);
         // Its thread ends by and by, and takes the log away.
@@ -78,7 +78,7 @@ mod tests {
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        assert_eq!(sqlite_schema(&file), Ok(Some(1)));
+        assert_eq!(sqlite_schema(&file), Ok(Some(2)));
         assert_eq!(names(folder.path()), ["50% #1?.sqlite"]);
 
         std::fs::write(folder.path().join("text"), "not a database, but long enough to be looked at ".repeat(10)).unwrap();
@@ -89,6 +89,6 @@ mod tests {
         let newer = Connection::open(&file).unwrap();
         newer.pragma_update(None, "user_version", 99).unwrap();
         drop(newer);
-        assert_eq!(sqlite_schema(&file), Err(StoreFault::Newer { found: 99, known: 1 }));
+        assert_eq!(sqlite_schema(&file), Err(StoreFault::Newer { found: 99, known: 2 }));
     }
 }

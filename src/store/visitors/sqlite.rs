@@ -23,7 +23,7 @@ use crate::domain::record::{Change, Held, Outcome, Write};
 use crate::domain::record_batch::{Loaded, plan, touched};
 
 use super::migrations::{SQLITE, missing};
-use super::{Cursor, Sampled, Slice, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
+use super::{Cursor, Sampled, SetAside, Slice, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
 
 /// How long a connection waits for another process's lock.
 const LOCK_TIME_MAX: Duration = Duration::from_secs(2);
@@ -103,6 +103,20 @@ impl VisitorStore for SqliteStore {
         self.reader.run(move |connection| sample(connection, from, limit)).await
     }
 
+    async fn examine(&self) -> Result<(), StoreFault> {
+        Ok(())
+    }
+
+    async fn set_aside(&self, writes: Vec<SetAside>) -> Result<(), StoreFault> {
+        self.writer.run(move |connection| set_aside(connection, &writes)).await
+    }
+
+    async fn count_set_aside(&self) -> Result<u64, StoreFault> {
+        let count =
+            |connection: &mut Connection| Ok(connection.query_row("SELECT count(*) FROM set_aside", [], |row| row.get(0))?);
+        self.reader.run(count).await.map(unsigned)
+    }
+
     async fn size(&self) -> Result<StoreSize, StoreFault> {
         self.reader
             .run(|connection| {
@@ -161,13 +175,27 @@ fn apply(connection: &mut Connection, writes: &[Arc<Write>]) -> Result<Vec<Outco
         }
         let mut delete = transaction.prepare_cached("DELETE FROM visitor WHERE id = ?1")?;
         let mut revoke = transaction.prepare_cached("INSERT INTO revocation (id, at) VALUES (?1, ?2)")?;
+        let mut settle = transaction.prepare_cached("DELETE FROM set_aside WHERE visitor = ?1")?;
         for (visitor, at) in &plan.revoke {
             delete.execute([visitor.as_bytes().as_slice()])?;
+            settle.execute([visitor.as_bytes().as_slice()])?;
             revoke.execute(params![visitor.as_bytes().as_slice(), signed(at.0)])?;
         }
     }
     transaction.commit()?;
     Ok(plan.outcomes)
+}
+
+fn set_aside(connection: &mut Connection, writes: &[SetAside]) -> Result<(), StoreFault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut put = transaction
+            .prepare_cached("INSERT OR REPLACE INTO set_aside (visitor, change, at, problem) VALUES (?1, ?2, ?3, ?4)")?;
+        for SetAside { visitor, change, at, problem } in writes {
+            put.execute(params![visitor.as_bytes().as_slice(), change, signed(at.0), problem])?;
+        }
+    }
+    Ok(transaction.commit()?)
 }
 
 fn sweep(connection: &mut Connection, from: Option<VisitorId>, before: SweepBefore, slice: usize) -> Result<Swept, StoreFault> {

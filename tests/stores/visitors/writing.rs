@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use throughline::base::id::VisitorId;
 use throughline::domain::record::{Held, Outcome, Write};
 use throughline::store::record_writer::{NotWritten, RecordWriter};
-use throughline::store::visitors::{Cursor, Sampled, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
+use throughline::store::visitors::{Cursor, Sampled, SetAside, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore};
 
 use super::{A, id, seen};
 
@@ -50,6 +50,18 @@ impl VisitorStore for Picky {
 
     async fn sample(&self, _: Option<VisitorId>, _: usize) -> Result<Sampled, StoreFault> {
         Ok(Sampled { records: Vec::new(), next: None })
+    }
+
+    async fn examine(&self) -> Result<(), StoreFault> {
+        Ok(())
+    }
+
+    async fn set_aside(&self, _: Vec<SetAside>) -> Result<(), StoreFault> {
+        Ok(())
+    }
+
+    async fn count_set_aside(&self) -> Result<u64, StoreFault> {
+        Ok(0)
     }
 
     async fn size(&self) -> Result<StoreSize, StoreFault> {

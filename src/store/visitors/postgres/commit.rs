@@ -45,6 +45,7 @@ const UPDATE: &str = "
     UPDATE visitor SET seen = new.seen, record = new.record::json
     FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS new (id, seen, record) WHERE visitor.id = new.id";
 const DELETE: &str = "DELETE FROM visitor USING unnest($1::uuid[]) AS gone (id) WHERE visitor.id = gone.id";
+const SETTLE: &str = "DELETE FROM set_aside USING unnest($1::uuid[]) AS gone (id) WHERE set_aside.visitor = gone.id";
 const REVOKE: &str = "
     INSERT INTO revocation (id, at) SELECT id, at FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS new (id, at, place)
     ORDER BY place";
@@ -138,6 +139,7 @@ async fn write(client: &Client, plan: &Plan) -> Result<bool, Error> {
         }
         let (delete, revoke) = (client.prepare_cached(DELETE).await?, client.prepare_cached(REVOKE).await?);
         client.execute(&delete, &[&revoked]).await?;
+        client.execute(&client.prepare_cached(SETTLE).await?, &[&revoked]).await?;
         client.execute(&revoke, &[&revoked, &at]).await
     };
     let (inserted, ..) = tokio::try_join!(biased; put(client, INSERT, &new), put(client, UPDATE, &known), revoke)?;
