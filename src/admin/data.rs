@@ -191,15 +191,17 @@ fn store(admin: &Admin) -> Option<Table> {
     let commit = admin.metrics.times(Work::Commit);
     let at = |quantile| commit.quantile(quantile).map_or(Value::Null, |time| json!(time.as_secs_f64()));
     let row = vec![
-        json!(if state.is_down { "down" } else { "ok" }),
+        json!(state.status.as_str()),
         sample.map_or(Value::Null, |sample| json!(sample.total)),
         json!(state.waiting),
         json!(state.written),
         json!(state.lost),
+        json!(state.set_aside),
         json!(admin.metrics.store_failures()),
         at(0.5),
         at(0.99),
     ];
-    let columns = &["state", "records", "waiting", "written", "lost", "failures", "commit_p50_seconds", "commit_p99_seconds"];
+    let columns =
+        &["state", "records", "waiting", "written", "lost", "set_aside", "failures", "commit_p50_seconds", "commit_p99_seconds"];
     Some(Table { columns, rows: vec![row] })
 }

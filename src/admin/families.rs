@@ -3,6 +3,7 @@
 use crate::domain::breaker::Circuit;
 use crate::domain::site::Role;
 use crate::http::event::{Step, Work};
+use crate::store::record_writer::StoreStatus;
 use crate::store::replay::Replay;
 
 use super::exposition::{Exposition, Family, Kind};
@@ -43,6 +44,9 @@ const STORE_UP: Family = gauge("throughline_store_up", "Whether the store takes 
 const STORE_WAITING: Family = gauge("throughline_store_waiting", "Writes that wait for the store.");
 const STORE_WRITTEN: Family = counter("throughline_store_written_total", "Writes that were committed.");
 const STORE_LOST: Family = counter("throughline_store_lost_total", "Writes that were given up.");
+const STORE_DAMAGED: Family = gauge("throughline_store_damaged", "Whether the store was found damaged. On a broker node only.");
+const STORE_SET_ASIDE: Family =
+    gauge("throughline_store_set_aside", "Writes that failed by themselves and were set aside, of all nodes.");
 const STORE_FAILURES: Family = counter("throughline_store_failures_total", "Commits that the store did not take.");
 const REPLAY_UP: Family = gauge("throughline_replay_up", "Whether the replay memory can be asked.");
 const REPLAY_ENTRIES: Family = gauge("throughline_replay_entries", "Used tokens that are remembered in this process.");
@@ -162,10 +166,12 @@ fn broker(text: &mut Exposition, process: &dyn Watched) {
 fn store(text: &mut Exposition, metrics: &Metrics, process: &dyn Watched) {
     let state = process.keeper().map(|keeper| keeper.writer().state());
     let figures = [
-        (&STORE_UP, state.map(|state| u64::from(!state.is_down))),
+        (&STORE_UP, state.map(|state| u64::from(state.status == StoreStatus::Ok))),
         (&STORE_WAITING, state.map(|state| state.waiting)),
         (&STORE_WRITTEN, state.map(|state| state.written)),
         (&STORE_LOST, state.map(|state| state.lost)),
+        (&STORE_DAMAGED, state.map(|state| u64::from(state.status == StoreStatus::Damaged))),
+        (&STORE_SET_ASIDE, state.map(|state| state.set_aside)),
         (&STORE_FAILURES, state.map(|_| metrics.store_failures())),
     ];
     for (family, figure) in figures {

@@ -49,7 +49,7 @@ pub fn health(process: &dyn Watched) -> HttpResponse {
         ready,
         unable,
         broker: is_satellite.then(|| process.satellite().breaker.circuit().as_str()),
-        store: process.keeper().map(|keeper| if keeper.writer().state().is_down { "down" } else { Health::OK }),
+        store: process.keeper().map(|keeper| keeper.writer().state().status.as_str()),
     };
     json(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body, None)
 }

@@ -10,6 +10,7 @@ use crate::base::encoding::base64;
 use crate::domain::breaker::Circuit;
 use crate::domain::site::Role;
 use crate::http::event::{Step, Work};
+use crate::store::record_writer::StoreStatus;
 
 use super::Admin;
 use super::data::{Asked, PARTS, asked, most};
@@ -161,8 +162,8 @@ fn tiles(admin: &Admin, day: &[Minute]) -> Vec<Tile> {
         tiles.push(tile(times.quantile(0.95).map_or("–".into(), brief), "for 95 of 100 hops", ""));
         if let Some(keeper) = admin.process.keeper() {
             let state = keeper.writer().state();
-            let (word, class) = if state.is_down { ("down", "bad") } else { ("ok", "good") };
-            tiles.push(tile(word.to_owned(), "store", class));
+            let class = if state.status == StoreStatus::Ok { "good" } else { "bad" };
+            tiles.push(tile(state.status.as_str().to_owned(), "store", class));
         }
     }
     tiles
@@ -244,7 +245,7 @@ fn store(admin: &Admin, sample: Option<&Sample>) -> Vec<(&'static str, String)> 
     let commit = admin.metrics.times(Work::Commit);
     let at = |quantile| commit.quantile(quantile).map_or_else(|| "–".into(), brief);
     vec![
-        ("state", if state.is_down { "down" } else { "ok" }.into()),
+        ("state", state.status.as_str().into()),
         (
             "records",
             sample.map_or_else(
@@ -253,6 +254,7 @@ fn store(admin: &Admin, sample: Option<&Sample>) -> Vec<(&'static str, String)> 
             ),
         ),
         ("waiting", count(state.waiting)),
+        ("set aside", count(state.set_aside)),
         ("written", count(state.written)),
         ("lost", count(state.lost)),
         ("failed commits", count(admin.metrics.store_failures())),

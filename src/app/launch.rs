@@ -211,8 +211,10 @@ impl Launch {
     ) -> Result<(), LaunchFailure> {
         let Self { node, files: _, listen, workers, outbound, pace, visitors, tasks, watching, lost_lines, .. } = self;
         let Self { fixed, api_keys, broker_records, reload, .. } = self;
-        if let Some(visitors) = &visitors {
-            prepare(&**visitors).await?;
+        if let (Some(visitors), Some(keeper)) = (&visitors, &node.satellite.keeper)
+            && let Some(fault) = prepare(&**visitors).await?
+        {
+            keeper.writer().note_fault(&fault);
         }
         tasks.into_iter().for_each(|task| drop(spawn(task())));
         // Nobody is to be served by an ID that has ended, so the list is read before the first request, if it can be had.

@@ -257,8 +257,8 @@ impl Node {
             (false, true) => (StatusCode::OK, Health::OK),
         };
         let store = self.satellite.keeper.as_ref().filter(|_| is_broker).map(|keeper| {
-            let WriterState { is_down, waiting, lost, written: _ } = keeper.writer().state();
-            StoreHealth { status: if is_down { StoreHealth::DOWN } else { Health::OK }.into(), waiting, lost }
+            let WriterState { status, waiting, lost, written: _, set_aside } = keeper.writer().state();
+            StoreHealth { status: status.as_str().to_owned(), waiting, lost, set_aside }
         });
         let api_key = self.satellite.access.is_refused(&served.site.origin).then(|| Health::REFUSED.to_owned());
         let sites = self.roles().broker.as_ref().filter(|_| is_broker).map(|broker| broker.registry_digest().to_owned());

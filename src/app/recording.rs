@@ -14,6 +14,7 @@ use crate::domain::siblings::Siblings;
 use crate::http::client::Outbound;
 use crate::http::event::Observer;
 use crate::http::remote_records::{ApiKeys, RemoteRecords};
+use crate::store::examination::examine;
 use crate::store::record_keeper::Keeper;
 use crate::store::record_writer::RecordWriter;
 use crate::store::records::Records;
@@ -58,17 +59,18 @@ impl Recording {
             let (observer, clock, primary) = (Arc::clone(observer), Arc::clone(around.clock), around.primary.clone());
             store = Arc::new(TimedStore { store, observer, clock, primary });
         }
-        let (writer, work) = RecordWriter::new(Arc::clone(&store));
+        let (writer, work) = RecordWriter::new(Arc::clone(&store), Arc::clone(around.clock));
         let sites = around.registered.iter().map(|site| &site.origin).chain([around.primary]);
         let (siblings, revoked, clock) = (Arc::clone(around.siblings), Arc::clone(around.revoked), Arc::clone(around.clock));
         let sweep = retain(Arc::clone(&store), Arc::clone(&clock), config.retention);
+        let examination = examine(Arc::clone(&store), writer.clone());
         let keeper = Arc::new(Keeper::new(Arc::clone(&store), writer, siblings, revoked, clock, sites));
         let records: Arc<dyn Records> = Arc::<Keeper>::clone(&keeper);
         Ok(Self {
             records,
             keeper: Some(keeper),
             store: Some(store),
-            tasks: vec![Box::new(|| Box::pin(work)), Box::new(|| Box::pin(sweep))],
+            tasks: vec![Box::new(|| Box::pin(work)), Box::new(|| Box::pin(sweep)), Box::new(|| Box::pin(examination))],
         })
     }
 
@@ -94,16 +96,13 @@ pub fn open(place: &StorePlace, outbound: &Outbound) -> Result<Arc<dyn VisitorSt
     })
 }
 
-/// Makes the store ready. One that cannot be had is tried again later, since pages do not need it; one that must not be used
-/// stops the start.
-pub(super) async fn prepare(store: &dyn VisitorStore) -> Result<(), LaunchFailure> {
+/// Makes the store ready. An unavailable store is tried again later, since pages do not need it, and its fault is returned; a
+/// store that must not be used stops the start.
+pub(super) async fn prepare(store: &dyn VisitorStore) -> Result<Option<StoreFault>, LaunchFailure> {
     let prepared = tokio::time::timeout(PREPARE_TIME_MAX, store.prepare()).await;
     match prepared.unwrap_or_else(|_| Err(StoreFault::Unavailable("no answer in time".into()))) {
-        Ok(()) => Ok(()),
-        Err(StoreFault::Unavailable(what)) => {
-            tracing::error!(what, "the store cannot be had; hops go on without it until it can");
-            Ok(())
-        }
+        Ok(()) => Ok(None),
+        Err(fault @ (StoreFault::Unavailable(_) | StoreFault::Damaged(_))) => Ok(Some(fault)),
         Err(fault) => Err(LaunchFailure::new(format!("[store] {fault}"))),
     }
 }

@@ -26,6 +26,7 @@ use crate::http::event::{Event, Step, Timing, Work};
 use crate::http::facts::{facts_beside, text};
 use crate::http::host::PLAIN_HTTP;
 use crate::store::record_keeper::{Noted, Sighting};
+use crate::store::record_writer::NotWritten;
 use crate::store::revoked_ids::RevokedIds;
 use crate::token::claims::Flow;
 use crate::token::mint::Token;
@@ -211,6 +212,7 @@ fn written(noted: Noted, wait: Duration, answer: HttpResponse, ended: Option<End
                     ended.answer
                 }
                 (Ok(Ok(Ok(Outcome::Done))), _) => saying(answer, "store;desc=written"),
+                (Ok(Ok(Ok(Outcome::Unreadable) | Err(NotWritten::SetAside))), _) => saying(answer, "store;desc=set_aside"),
                 _ => saying(answer, "store;desc=waiting"),
             }
         })),

@@ -66,20 +66,18 @@ pub struct Health {
 #[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(remote = "Self")]
 pub struct StoreHealth {
-    /// `ok`, or `down`: it takes no writes, which are tried again.
+    /// `ok`; `down`: it takes no writes, which are tried again; `damaged`: part of what it holds cannot be read.
     pub status: String,
     /// Writes that wait.
     pub waiting: u64,
     /// Writes that were given up since the start.
     pub lost: u64,
+    /// Writes that failed by themselves and were set aside, of all nodes. `throughline check` names their visitors.
+    #[serde(default)]
+    pub set_aside: u64,
 }
 
 json_object!(written Metadata, SiteEntry, Health, StoreHealth);
-
-impl StoreHealth {
-    /// The bad status.
-    pub const DOWN: &'static str = "down";
-}
 
 impl Health {
     /// The good status.

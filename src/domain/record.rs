@@ -154,7 +154,8 @@ pub enum Change {
         basis: Basis,
         /// When the ID was minted, as far as the writer knows.
         created: UnixSeconds,
-        /// Where the visitor came from. Only a new record takes it.
+        /// Where the visitor first came from. A record takes it that has none yet: with several nodes, the write of the first hop
+        /// may come after later ones (rule A13).
         first_touch: Option<FirstTouch>,
     },
     /// Another ID was found together with this one.
@@ -259,9 +260,9 @@ impl Record {
         Versioned { version: self.version, properties: self.properties.clone() }
     }
 
-    fn new(created: UnixSeconds, first_touch: Option<FirstTouch>) -> Self {
+    fn new(created: UnixSeconds) -> Self {
         let (sites, properties, aliases) = Default::default();
-        Self { created, first_touch, sites, properties, version: 0, aliases }
+        Self { created, first_touch: None, sites, properties, version: 0, aliases }
     }
 
     fn see(&mut self, site: &str, basis: Basis, at: UnixSeconds, on_own_word: bool) {
@@ -333,9 +334,13 @@ pub(super) fn apply(held: &mut Held, write: &Write, other_is_revoked: bool) -> O
         (Change::Seen { basis, created, first_touch }, held) => {
             let Some(site) = site else { return Outcome::NotSeen };
             if let Held::Nothing = held {
-                *held = Held::Record(Box::new(Record::new(*created, first_touch.clone())));
+                *held = Held::Record(Box::new(Record::new(*created)));
             }
             if let Held::Record(record) = held {
+                record.created = record.created.min(*created);
+                if record.first_touch.is_none() {
+                    record.first_touch.clone_from(first_touch);
+                }
                 let on_own_word = match &write.by {
                     Writer::Site(_) => true,
                     Writer::Link { from, .. } => !record.vouches_for(from),

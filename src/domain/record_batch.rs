@@ -5,6 +5,9 @@
 //! let mut loaded = held for every ID of `touched(writes)`
 //! loop { match plan(&loaded, writes) { Ok(plan) => write it and commit, Err(more) => load those too } }
 //! ```
+//!
+//! A plan may end before the last write, so that one transaction revokes a bounded number of IDs (rule A10). The next batch
+//! goes on from there.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,7 +15,12 @@ use std::sync::Arc;
 use crate::base::clock::UnixSeconds;
 use crate::base::id::VisitorId;
 
-use super::record::{AliasKind, Change, Held, Outcome, Write, Writer, apply};
+use super::record::{AliasKind, AliasRecord, Change, Held, Outcome, Write, Writer, apply};
+
+/// A plan that revokes this many IDs takes no further write. One write revokes at most 1 + [`ALIASES_MAX`] of them.
+///
+/// [`ALIASES_MAX`]: super::record::ALIASES_MAX
+pub const REVOKED_MAX: usize = 500;
 
 /// What the store holds of each ID that the writes concern.
 pub type Loaded = HashMap<VisitorId, Held>;
@@ -20,7 +28,7 @@ pub type Loaded = HashMap<VisitorId, Held>;
 /// What the store is to do.
 #[derive(Debug, Default, PartialEq)]
 pub struct Plan {
-    /// What became of each write, in their order.
+    /// What became of each write, in their order. Writes without an outcome are not in the plan.
     pub outcomes: Vec<Outcome>,
     /// Records to write, each once.
     pub put: Vec<Put>,
@@ -65,7 +73,13 @@ pub fn touched(writes: &[Arc<Write>]) -> Vec<VisitorId> {
 pub fn plan(loaded: &Loaded, writes: &[Arc<Write>]) -> Result<Plan, Vec<VisitorId>> {
     let mut now: Loaded = HashMap::with_capacity(loaded.len());
     let mut batch = Batch { loaded, now: &mut now, changed: HashSet::new(), revoked: Vec::new(), missing: Vec::new() };
-    let outcomes = writes.iter().map(|write| batch.take(write)).collect();
+    let mut outcomes = Vec::with_capacity(writes.len());
+    for write in writes {
+        if batch.revoked.len() >= REVOKED_MAX {
+            break;
+        }
+        outcomes.push(batch.take(write));
+    }
     let Batch { changed, revoked, mut missing, .. } = batch;
     if !missing.is_empty() {
         missing.sort_unstable();
@@ -115,9 +129,14 @@ impl Batch<'_> {
         let outcome = apply(held, write, other_is_revoked);
         match (&write.change, &outcome) {
             (Change::Revoke, Outcome::Done) => self.revoke(write.visitor, write.at),
-            // The same visitor has asked to be forgotten under the provisional ID.
-            (Change::Alias { kind: AliasKind::Provisional, .. }, Outcome::Revoked) if other_is_revoked => {
-                self.revoke_known(write)
+            // The same visitor has asked to be forgotten under the other ID. Refusals overtake aliases, so that either may come
+            // first (rule A10).
+            (Change::Alias { other, kind: AliasKind::Provisional }, Outcome::Revoked) => {
+                if other_is_revoked {
+                    self.revoke_known(write);
+                } else {
+                    self.revoke_provisional(write, *other);
+                }
             }
             (_, Outcome::Done | Outcome::Properties(_)) => {
                 self.changed.insert(write.visitor);
@@ -125,6 +144,13 @@ impl Batch<'_> {
             _ => {}
         }
         outcome
+    }
+
+    /// Ends the provisional ID of a visitor who has ended already, as a cascade would have done.
+    fn revoke_provisional(&mut self, write: &Write, other: VisitorId) {
+        let (Writer::Site(site) | Writer::Broker(site)) = &write.by else { return };
+        let note = AliasRecord { site: site.clone(), at: write.at, kind: Some(AliasKind::Provisional) };
+        self.end_alias(other, &note, write.at);
     }
 
     /// A site must not end an ID by an alias that it could not end by itself.
@@ -145,14 +171,18 @@ impl Batch<'_> {
         self.revoked.push((visitor, at));
         let Held::Record(record) = held else { return };
         for (alias, note) in record.aliases {
-            if note.kind != Some(AliasKind::Provisional) {
-                continue;
-            }
-            let held = self.held(alias);
-            if *held != Held::Revoked && note.counts(held) {
-                *held = Held::Revoked;
-                self.revoked.push((alias, at));
-            }
+            self.end_alias(alias, &note, at);
+        }
+    }
+
+    fn end_alias(&mut self, alias: VisitorId, note: &AliasRecord, at: UnixSeconds) {
+        if note.kind != Some(AliasKind::Provisional) {
+            return;
+        }
+        let held = self.held(alias);
+        if *held != Held::Revoked && note.counts(held) {
+            *held = Held::Revoked;
+            self.revoked.push((alias, at));
         }
     }
 }

@@ -122,6 +122,8 @@ pub enum Reported {
     WrongTime,
     /// The record is full, or cannot be read.
     NotTaken,
+    /// It could not be written or judged just now, while others could. It is to be sent again.
+    Failed,
 }
 
 impl From<&Outcome> for Reported {

@@ -180,6 +180,7 @@ async fn end(satellite: &Arc<Satellite>, env: &Env, site: &Site, visitor: Visito
     let ending = spawn(pass_on(Arc::clone(satellite), site.origin.clone(), Report::Refusal { visitor, at }));
     match ending.await {
         Ok(Some(Reported::Recorded | Reported::Revoked)) => Reached::Everywhere,
+        Ok(Some(Reported::Failed)) => Reached::OnlyHere("not_yet"),
         Ok(Some(_)) => Reached::OnlyHere("not_taken"),
         _ if satellite.access.is_refused(&site.origin) => Reached::OnlyHere("site_refused"),
         _ => Reached::OnlyHere("not_yet"),

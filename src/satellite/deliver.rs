@@ -13,7 +13,7 @@ use crate::domain::reports::{Report, Reported};
 
 use super::Satellite;
 use super::access::look;
-use super::unseen::{Unseen, Waiting};
+use super::retries::{Retries, Waiting, is_for_later};
 
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(10);
@@ -21,15 +21,15 @@ const RETRY_LAST: Duration = Duration::from_secs(10);
 /// Delivers what is put into the outbox. It never ends.
 pub async fn deliver(satellite: Arc<Satellite>) {
     let mut pauses = Pauses::default();
-    let mut unseen = Unseen::default();
+    let mut retries = Retries::default();
     loop {
-        send_again(&satellite, &mut unseen).await;
+        send_again(&satellite, &mut retries).await;
         let sites = satellite.outbox.sites();
         pauses.forget_all_but(&sites);
         let now = Instant::now();
         let due: Vec<_> = sites.into_iter().filter(|site| pauses.is_due(site, now)).collect();
         if due.is_empty() {
-            match pauses.next_end().into_iter().chain(unseen.next_due()).min() {
+            match pauses.next_end().into_iter().chain(retries.next_due()).min() {
                 // Something that is new may be of another site.
                 Some(end) => drop(timeout_at(end, satellite.outbox.changed()).await),
                 None => satellite.outbox.changed().await,
@@ -38,10 +38,10 @@ pub async fn deliver(satellite: Arc<Satellite>) {
         }
         for site in due {
             let problem = match deliver_for(&satellite, &site).await {
-                Ok(not_seen) => {
+                Ok(again) => {
                     pauses.end(&site);
                     let now = Instant::now();
-                    keep(&satellite, &mut unseen, not_seen.into_iter().map(|report| Some(Waiting::new(&site, report, now))));
+                    keep(&satellite, &mut retries, again.into_iter().map(|report| Some(Waiting::new(&site, report, now))));
                     continue;
                 }
                 Err(problem) => problem,
@@ -97,63 +97,58 @@ impl Pauses {
     }
 }
 
-/// Sends the reports of one site that wait in the outbox. Returns the links whose visitors the broker does not know yet.
+/// Sends the reports of one site that wait in the outbox. Returns those that are to be sent again.
 async fn deliver_for(satellite: &Satellite, site: &Origin) -> Result<Vec<Report>, String> {
     let reports = satellite.outbox.first_of(site);
-    let outcomes = report(satellite, site, reports.clone()).await?;
+    let outcomes = report(satellite, site, &reports).await?;
     satellite.outbox.delivered(site, &reports, &outcomes);
-    let is_unseen = |(report, outcome): &(&Report, &Reported)| is_link_not_seen(report, **outcome);
-    let unseen = reports.iter().zip(&outcomes).filter(is_unseen).map(|(report, _)| report.clone()).collect();
-    if let (Some(file), true) = (satellite.refusals.clone(), reports.iter().any(Report::is_refusal)) {
-        let removed = block(move || file.remove(&reports)).await;
-        if !matches!(removed, Ok(Ok(()))) {
-            tracing::warn!("refusals that were delivered stay on disk, and are delivered again after a restart");
-        }
-    }
-    Ok(unseen)
+    Ok(reports.into_iter().zip(outcomes).filter(|(report, outcome)| is_for_later(report, *outcome)).map(|both| both.0).collect())
 }
 
-/// Sends once more what is due of the links whose visitors the broker did not know.
-async fn send_again(satellite: &Satellite, unseen: &mut Unseen) {
-    let Some((site, due)) = unseen.take_due(Instant::now()) else { return };
-    let reports = due.iter().map(|waiting| waiting.report().clone()).collect();
-    let outcomes = report(satellite, &site, reports).await;
+/// Sends once more what is due of the reports that the broker could not judge or write.
+async fn send_again(satellite: &Satellite, retries: &mut Retries) {
+    let Some((site, due)) = retries.take_due(Instant::now()) else { return };
+    let reports: Vec<_> = due.iter().map(|waiting| waiting.report().clone()).collect();
+    let outcomes = report(satellite, &site, &reports).await;
     let now = Instant::now();
     let not_yet = due.into_iter().enumerate().filter_map(|(index, waiting)| {
-        let is_over = outcomes.as_ref().is_ok_and(|outcomes| !is_link_not_seen(waiting.report(), outcomes[index]));
+        let is_over = outcomes.as_ref().is_ok_and(|outcomes| !is_for_later(waiting.report(), outcomes[index]));
         (!is_over).then(|| waiting.put_off(now))
     });
-    keep(satellite, unseen, not_yet);
+    keep(satellite, retries, not_yet);
 }
 
-/// Keeps reports for later. Those that have waited long enough, or find no room, are given up and counted.
-fn keep(satellite: &Satellite, unseen: &mut Unseen, reports: impl Iterator<Item = Option<Waiting>>) {
-    let given_up = reports.map(|waiting| waiting.is_some_and(|waiting| unseen.keep(waiting))).filter(|is_kept| !is_kept).count();
+/// Keeps reports for later. Those that have waited long enough, or for which another gives way, are given up and counted.
+fn keep(satellite: &Satellite, retries: &mut Retries, reports: impl Iterator<Item = Option<Waiting>>) {
+    let given_up = reports.filter_map(|waiting| waiting.is_none_or(|waiting| retries.keep(waiting)).then_some(())).count();
     if given_up > 0 {
         satellite.outbox.give_up(given_up as u64);
-        tracing::warn!(given_up, "links given up: the broker has not seen their visitors on the sites that they came from");
+        tracing::warn!(given_up, "reports given up: the broker has not seen their visitors on the sites that they name");
     }
 }
 
-/// Sends reports; one outcome for each.
-async fn report(satellite: &Satellite, site: &Origin, reports: Vec<Report>) -> Result<Vec<Reported>, String> {
-    let outcomes = satellite.records.report(site, reports.clone()).await.map_err(|unavailable| unavailable.0)?;
+/// Sends reports; one outcome for each. Refusals that the broker has are taken off the disk.
+async fn report(satellite: &Satellite, site: &Origin, reports: &[Report]) -> Result<Vec<Reported>, String> {
+    let outcomes = satellite.records.report(site, reports.to_vec()).await.map_err(|unavailable| unavailable.0)?;
     if outcomes.len() != reports.len() {
         return Err("not one outcome for each report".to_owned());
     }
     let is_refused = |(report, outcome): &(&Report, &Reported)| {
-        !matches!(outcome, Reported::Recorded | Reported::Revoked) && !is_link_not_seen(report, **outcome)
+        !matches!(outcome, Reported::Recorded | Reported::Revoked) && !is_for_later(report, **outcome)
     };
     let refused = reports.iter().zip(&outcomes).filter(is_refused).count();
     if refused > 0 {
         tracing::warn!(site = site.as_str(), refused, ?outcomes, "the broker does not take these reports");
     }
+    let delivered = |(report, outcome): &(&Report, &Reported)| report.is_refusal() && !is_for_later(report, **outcome);
+    let refusals: Vec<_> = reports.iter().zip(&outcomes).filter(delivered).map(|(report, _)| report.clone()).collect();
+    if let Some(file) = satellite.refusals.clone().filter(|_| !refusals.is_empty()) {
+        let removed = block(move || file.remove(&refusals)).await;
+        if !matches!(removed, Ok(Ok(()))) {
+            tracing::warn!("refusals that were delivered stay on disk, and are delivered again after a restart");
+        }
+    }
     Ok(outcomes)
-}
-
-/// The broker has not seen the link's own site in the record, which may still be on its way (rule L10).
-const fn is_link_not_seen(report: &Report, outcome: Reported) -> bool {
-    matches!((report, outcome), (Report::Link { .. }, Reported::NotSeen))
 }
 
 #[cfg(test)]

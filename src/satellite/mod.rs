@@ -13,9 +13,10 @@ pub mod go;
 pub mod landing;
 pub mod me;
 pub mod page;
+mod retries;
 pub mod script_hop;
 pub mod sdk;
-mod unseen;
+
 pub mod watch;
 
 use std::sync::Arc;

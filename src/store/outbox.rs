@@ -73,12 +73,13 @@ impl Outbox {
         sites
     }
 
-    /// The oldest reports of one site. They stay until [`delivered`](Self::delivered).
+    /// The oldest reports of one site, refusals first (rule A10). They stay until [`delivered`](Self::delivered).
     #[must_use]
     pub fn first_of(&self, site: &Origin) -> Vec<Report> {
         let waiting = self.lock();
-        let of_site = waiting.iter().filter(|waiting| waiting.site == *site).take(REPORTS_MAX);
-        of_site.map(|waiting| waiting.report.clone()).collect()
+        let of_site = || waiting.iter().filter(|waiting| waiting.site == *site).map(|waiting| &waiting.report);
+        let refusals = of_site().filter(|report| report.is_refusal());
+        refusals.chain(of_site().filter(|report| !report.is_refusal())).take(REPORTS_MAX).cloned().collect()
     }
 
     /// The broker has these of one site, and said this of each: they may go.

@@ -24,10 +24,10 @@ use crate::token::verify::UnverifiedToken;
 
 use super::first_pages::FirstPages;
 use super::recent_set::{Claim, RecentSet};
-use super::record_writer::{Receipt, RecordWriter};
+use super::record_writer::{NotWritten, Receipt, RecordWriter};
 use super::records::{Records, Unavailable};
 use super::revoked_ids::RevokedIds;
-use super::visitors::{Cursor, VisitorStore};
+use super::visitors::{Cursor, StoreFault, VisitorStore};
 
 /// A visitor who comes to the same site again within this time is not written again.
 const NOTED_SPAN: Duration = Duration::from_secs(60 * 60);
@@ -35,8 +35,8 @@ const NOTED_SPAN: Duration = Duration::from_secs(60 * 60);
 /// How many visitors are remembered as written; about 20 MB. Others are written more often than need be.
 const NOTED_MAX: usize = 500_000;
 
-/// A link that comes before its issuer's keys are known waits for them this long: they are fetched again every 30 s until
-/// they are there. After that, one site without keys must not hold up the other reports.
+/// A link that comes before its issuer's keys are known is sent again for this long: they are fetched again every 30 s until
+/// they are there.
 const KEYS_AWAITED: Duration = Duration::from_secs(90);
 
 /// Keeps the records.
@@ -149,19 +149,19 @@ impl Keeper {
         u128::from_be_bytes(*visitor.as_bytes()) ^ (place << 64 | place)
     }
 
-    /// What a report has written, or why nothing.
-    fn writes(&self, site: &Origin, report: Report) -> Result<Vec<Write>, NoWrites> {
+    /// What a report has written, or what is answered at once.
+    fn writes(&self, site: &Origin, report: Report) -> Result<Vec<Write>, Reported> {
         let (now, at) = (self.clock.now(), report.at());
         let is_now = at <= now.plus(CLOCK_SKEW) && now.since(at) <= REPORT_AGE_MAX;
         // A no counts however long it was under way, and by whatever clock.
         if !is_now && !matches!(report, Report::Refusal { .. }) {
-            return Err(NoWrites::Never(Reported::WrongTime));
+            return Err(Reported::WrongTime);
         }
         let name = site.to_string();
         Ok(match report {
             Report::Link { from, token, at, basis, held } => {
                 if from == name {
-                    return Err(NoWrites::Never(Reported::Unproved));
+                    return Err(Reported::Unproved);
                 }
                 let visitor = self.proved(site, &from, &token, at)?;
                 let by = Writer::Link { site: name.clone(), from };
@@ -195,25 +195,17 @@ impl Keeper {
     }
 
     /// Whose link token this is, if it was good for `site` when it came.
-    fn proved(&self, site: &Origin, from: &str, token: &str, at: UnixSeconds) -> Result<VisitorId, NoWrites> {
-        let unproved = || NoWrites::Never(Reported::Unproved);
+    fn proved(&self, site: &Origin, from: &str, token: &str, at: UnixSeconds) -> Result<VisitorId, Reported> {
+        let unproved = || Reported::Unproved;
         let parsed = UnverifiedToken::parse(token).ok().filter(|token| token.kind() == TokenKind::Link);
         let unverified = parsed.ok_or_else(unproved)?;
         let siblings = self.siblings.load();
         let Some((_, verifier)) = siblings.verifier(&unverified, Some(from), site) else {
             let may_come = siblings.awaits_keys_of(from) && self.clock.now().since(at) <= KEYS_AWAITED;
-            return Err(if may_come { NoWrites::NotYet } else { unproved() });
+            return Err(if may_come { Reported::Failed } else { unproved() });
         };
         unverified.verify(&verifier, at).map(|verified| verified.visitor()).map_err(|_| unproved())
     }
-}
-
-/// Why a report writes nothing.
-enum NoWrites {
-    /// It never will.
-    Never(Reported),
-    /// The issuer's keys have not been fetched yet, as in the first moments of a process.
-    NotYet,
 }
 
 #[async_trait]
@@ -223,13 +215,16 @@ impl Records for Keeper {
             Ok(Held::Record(record)) => Ok(Some(record).filter(|record| record.sites.contains_key(site.as_str()))),
             Ok(Held::Nothing | Held::Revoked) => Ok(None),
             Ok(Held::Unreadable) => {
-                tracing::error!(
-                    site = site.as_str(),
-                    "a visitor's record cannot be read; the database's row is no record of this version"
-                );
+                self.writer.note_unreadable(visitor);
+                tracing::error!(site = site.as_str(), "a visitor's record cannot be read; throughline check names the visitor");
                 Err(Unavailable("the record cannot be read".into()))
             }
-            Err(fault) => Err(Unavailable(fault.to_string())),
+            Err(fault) => {
+                if matches!(fault, StoreFault::Damaged(_)) {
+                    self.writer.note_fault(&fault);
+                }
+                Err(Unavailable(fault.to_string()))
+            }
         }
     }
 
@@ -257,23 +252,32 @@ impl Records for Keeper {
             });
             waiting.push(begun);
         }
-        let full = || Unavailable("the store takes no writes".into());
+        let unavailable = || Unavailable("the store takes no writes".into());
         let mut outcomes = Vec::with_capacity(waiting.len());
         for begun in waiting {
             let (asked, ends) = match begun {
                 Ok(begun) => begun,
-                Err(NoWrites::Never(refused)) => {
+                Err(refused) => {
                     outcomes.push(refused);
                     continue;
                 }
-                // What was written before it is written once more with the next try, which changes nothing.
-                Err(NoWrites::NotYet) => return Err(Unavailable("the keys of the site with the link are not known yet".into())),
             };
             let mut reported = None;
             for receipt in asked {
-                let outcome = receipt.ok_or_else(full)?.await.ok().and_then(Result::ok).ok_or_else(full)?;
-                // The first is what the report is about; a link's aliases may be of an ID that nothing is held of.
-                reported = reported.or_else(|| Some(Reported::from(&outcome)));
+                let outcome = match receipt.ok_or_else(unavailable)?.await {
+                    Ok(Ok(outcome)) => Reported::from(&outcome),
+                    Ok(Err(NotWritten::Failed)) => Reported::Failed,
+                    Ok(Err(NotWritten::SetAside)) => Reported::NotTaken,
+                    // What was written before it is written once more with the next try, which changes nothing.
+                    Ok(Err(NotWritten::Unavailable)) | Err(_) => return Err(unavailable()),
+                };
+                // The first is what the report is about; a link's aliases may be of an ID that nothing is held of. But all must
+                // have been written.
+                reported = match reported {
+                    None => Some(outcome),
+                    Some(_) if outcome == Reported::Failed => Some(outcome),
+                    first => first,
+                };
             }
             // This node need not wait for its own look at the store.
             let reported = reported.unwrap_or(Reported::Recorded);

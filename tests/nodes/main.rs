@@ -13,5 +13,6 @@ mod ending;
 mod fleet;
 mod killed;
 mod load;
+mod model;
 mod queue;
 mod retention;

@@ -66,7 +66,7 @@ async fn what_nobody_saw_for_long_is_deleted_and_no_write_waits_for_it() {
     fill(&file);
     assert_eq!(store.size().await.expect("a size").records, u64::from(RECORDS));
 
-    let (writer, work) = RecordWriter::new(Arc::clone(&store));
+    let (writer, work) = RecordWriter::new(Arc::clone(&store), Arc::new(SystemClock::new()));
     tokio::spawn(work);
     let is_over = Arc::new(AtomicBool::new(false));
     let sweeping = {

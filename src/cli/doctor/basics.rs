@@ -6,7 +6,7 @@ use actix_web::http::Method;
 use crate::base::origin::Origin;
 use crate::cli::checkup::Checkup;
 use crate::domain::contract::path;
-use crate::domain::documents::Health;
+use crate::domain::documents::{Health, StoreHealth};
 
 use super::blocked::blocked;
 use super::names::{ENDPOINTS, FETCH_METADATA, HEALTH, HOST_KEPT, HTTPS_ONLY, PAGE};
@@ -77,10 +77,12 @@ pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> Option<bool>
         _ => {}
     }
     match health.store {
-        Some(store) if store.status != Health::OK || store.lost > 0 => {
-            let seen =
-                format!("the store is \"{}\", {} writes wait, {} are lost", shown(&store.status), store.waiting, store.lost);
-            checkup.warn(HEALTH, origin, seen, "Look at the database and into the broker's log. Hops go on meanwhile.");
+        Some(StoreHealth { status, waiting, lost, set_aside }) if status != Health::OK || lost > 0 || set_aside > 0 => {
+            let status = shown(&status);
+            let seen = format!("the store is \"{status}\", {waiting} writes wait, {lost} are lost, {set_aside} are set aside");
+            let advice = "Look at the database and into the broker's log; throughline check, at the broker, names the visitors \
+                whose writes were set aside. Hops go on meanwhile.";
+            checkup.warn(HEALTH, origin, seen, advice);
         }
         _ => {
             checkup.ok(HEALTH, origin, "it is well");

@@ -21,8 +21,9 @@ pub type Cursor = u64;
 ///
 /// # The contract
 ///
-/// 1. [`commit`](Self::commit) applies all writes, in their order, as `domain::record_batch` plans them, or none of them. When
-///    it says `Ok`, they outlive `kill -9` of this process, and of the machine where the medium does.
+/// 1. [`commit`](Self::commit) applies the first of the writes, in their order, as `domain::record_batch` plans them: at least
+///    one, usually all. It returns an outcome for each of those; with a fault, it may have applied none. When it says `Ok`,
+///    they outlive `kill -9` of this process, and of the machine where the medium does.
 /// 2. Batches of different nodes count as if they came one after the other.
 /// 3. A fault says nothing on whether the batch was applied. To apply it again does no harm.
 /// 4. An ID that was revoked is [`Held::Revoked`] from then on, until [`sweep`](Self::sweep) drops the revocation.
@@ -34,7 +35,7 @@ pub trait VisitorStore: Send + Sync {
     /// again after a fault.
     async fn prepare(&self) -> Result<(), StoreFault>;
 
-    /// Applies a batch.
+    /// Applies a batch. An empty one asks whether the store can be had.
     async fn commit(&self, writes: Vec<Arc<Write>>) -> Result<Vec<Outcome>, StoreFault>;
 
     /// What is held of an ID.

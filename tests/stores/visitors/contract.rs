@@ -1,6 +1,13 @@
 //! The contract, point by point, where one node is enough.
 
+use throughline::base::clock::UnixSeconds;
+use throughline::base::origin::Origin;
+use throughline::domain::consent::Basis;
+use throughline::domain::first_touch::FirstTouch;
+use throughline::domain::own_hosts::OwnHosts;
 use throughline::domain::record::{ALIASES_MAX, AliasKind, Change, Held, Outcome, Writer};
+use throughline::domain::record_batch::REVOKED_MAX;
+use throughline::domain::url::PageUrl;
 use throughline::store::visitors::StoreFault;
 
 use super::{A, B, Backend, alias, aliased, claimed, commit, id, linked, record, revoke, seen, set, write};
@@ -110,18 +117,81 @@ async fn c2_a_revoked_id_never_comes_back() {
             seen(id(1), B, 300),
             set(id(1), A, r#"{"a": 1}"#, None),
             on_own_word(Change::Revoke),
-            on_own_word(Change::Alias { other: id(2), kind: AliasKind::Provisional }),
+            on_own_word(Change::Alias { other: id(2), kind: AliasKind::SameBrowser }),
             seen(id(2), A, 300),
+            on_own_word(Change::Alias { other: id(3), kind: AliasKind::Provisional }),
+            seen(id(3), A, 300),
+            // The broker has seen this one, so it is no provisional ID.
+            on_own_word(Change::Alias { other: id(2), kind: AliasKind::Provisional }),
+            seen(id(2), A, 301),
         ];
         let outcomes = commit(&nodes.two, &later).await;
         assert_eq!(outcomes[..4], vec![Outcome::Revoked; 4]);
         assert_eq!(outcomes[4], Outcome::Done);
+        // A refusal overtakes the alias of its provisional ID, which ends all the same (rule A10).
+        assert_eq!(outcomes[5..], [Outcome::Revoked, Outcome::Revoked, Outcome::Revoked, Outcome::Done]);
         assert_eq!(nodes.one.read(id(1)).await, Ok(Held::Revoked));
         // One that was never seen can be revoked as well.
         assert_eq!(commit(&nodes.one, &[revoke(id(9), 300)]).await, [Outcome::Done]);
         assert_eq!(commit(&nodes.two, &[seen(id(9), A, 301)]).await, [Outcome::Revoked]);
         let numbers = nodes.two.revocations(0, 10).await.expect("revocations");
-        assert_eq!(numbers.iter().map(|(_, visitor)| *visitor).collect::<Vec<_>>(), [id(1), id(9)]);
+        assert_eq!(numbers.iter().map(|(_, visitor)| *visitor).collect::<Vec<_>>(), [id(1), id(3), id(9)]);
+    }
+}
+
+/// Rule A10: one batch revokes a bounded number of IDs, and the next goes on.
+#[tokio::test]
+async fn a10_a_batch_of_refusals_is_taken_in_bounded_pieces() {
+    const VISITORS: u32 = 100;
+    const ALIASES: u32 = 20;
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        let provisional = |visitor: u32| (1..=ALIASES).map(move |n| id(visitor * 100 + n));
+        for visitor in 1..=VISITORS {
+            let aliases = provisional(visitor).map(|other| alias(id(visitor * 100), other));
+            let batch: Vec<_> = [seen(id(visitor * 100), A, 100)].into_iter().chain(aliases).collect();
+            assert_eq!(commit(&nodes.one, &batch).await.len(), batch.len());
+        }
+        let mut refusals: Vec<_> = (1..=VISITORS).map(|visitor| revoke(id(visitor * 100), 200)).collect();
+        let mut batches = 0;
+        while !refusals.is_empty() {
+            let outcomes = commit(&nodes.two, &refusals).await;
+            let ids = outcomes.len() as u32 * (1 + ALIASES);
+            assert!(!outcomes.is_empty() && ids as usize <= REVOKED_MAX + 64, "{ids} IDs in one transaction");
+            assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Done));
+            refusals.drain(..outcomes.len());
+            batches += 1;
+        }
+        // 24 refusals revoke 504 IDs.
+        assert_eq!(batches, 5);
+        for visitor in (1..=VISITORS).flat_map(|visitor| [id(visitor * 100)].into_iter().chain(provisional(visitor))) {
+            assert_eq!(nodes.one.read(visitor).await, Ok(Held::Revoked));
+        }
+    }
+}
+
+/// Rule A13: whichever node writes first, the record has its first touch and the time of its minting.
+#[tokio::test]
+async fn a13_a_first_touch_that_comes_late_fills_the_gap() {
+    let origin = Origin::parse(A).expect("an origin");
+    let touch = |at: u64, path: &str| {
+        let page = PageUrl::on(&origin, path).expect("a page");
+        FirstTouch::of(&page, Some("https://news.example/"), &OwnHosts::new(std::iter::once(&origin)), UnixSeconds(at))
+    };
+    let first = |created: u64, at: u64, first_touch| {
+        let change = Change::Seen { basis: Basis::Implied, created: UnixSeconds(created), first_touch };
+        write(id(1), Writer::Broker(A.into()), at, change)
+    };
+    for backend in Backend::ALL {
+        let nodes = backend.open().await;
+        commit(&nodes.one, &[claimed(id(1), B, 300)]).await;
+        commit(&nodes.two, &[first(290, 290, Some(touch(290, "/first")))]).await;
+        let filled = record(&nodes.one, id(1)).await;
+        assert_eq!(filled.created, UnixSeconds(290));
+        assert_eq!(filled.first_touch, Some(touch(290, "/first")));
+        commit(&nodes.one, &[first(400, 400, Some(touch(400, "/second")))]).await;
+        let kept = record(&nodes.two, id(1)).await;
+        assert_eq!((kept.created, &kept.first_touch), (filled.created, &filled.first_touch), "it is replaced by none");
     }
 }
 

@@ -158,7 +158,7 @@ async fn a2_an_empty_database_in_its_place_is_made_ready() {
     let url = server.new_database();
     let store = postgres(&url);
     commit(&store, &[seen(id(1), A, 100), revoke(id(2), 100)]).await;
-    server.sql(&url, "DROP TABLE visitor, revocation, throughline_schema");
+    server.sql(&url, "DROP TABLE visitor, revocation, set_aside, throughline_schema");
     commit_at_last(&store, &[seen(id(1), A, 200)]).await;
     assert_eq!(record(&store, id(1)).await.last_seen().0, 200);
 }
