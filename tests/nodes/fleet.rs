@@ -25,11 +25,11 @@ const POLL_MS: u64 = 500;
 const POLL_BOUND: Duration = Duration::from_millis(POLL_MS + 2000);
 
 /// Balancers listen where the origins point to; each node has a port of its own.
-struct Fleet {
-    company: Company,
+pub(crate) struct Fleet {
+    pub(crate) company: Company,
     /// The first two processes are the brokers, the others the satellites.
-    brokers: [u16; 2],
-    satellites: [u16; 2],
+    pub(crate) brokers: [u16; 2],
+    pub(crate) satellites: [u16; 2],
     front: [Balancer; 2],
     _redis: Redis,
 }
@@ -37,12 +37,16 @@ struct Fleet {
 impl Fleet {
     /// `direct`: each satellite asks one broker only. Otherwise whichever answers.
     fn start(direct: bool) -> Self {
+        Self::start_on(&Postgres::shared().new_database(), direct)
+    }
+
+    /// The same, with the records in the database at `url`.
+    pub(crate) fn start_on(url: &str, direct: bool) -> Self {
         let redis = Redis::start(&[]);
         let setup = Setup { probe_interval_ms: 500, revocation_interval_ms: POLL_MS, log: "warn", ..Setup::default() };
         let mut company = Company::unstarted(setup);
         let [brokers, satellites] = [(); 2].map(|()| [(); 2].map(|()| free_port()));
         let front = [Balancer::start(company.broker_port(), &brokers), Balancer::start(company.port(), &satellites)];
-        let url = Postgres::shared().new_database();
         for (n, port) in brokers.into_iter().enumerate() {
             let tables = format!("[store]\nurl = \"{url}\"\nhop_wait_ms = 200\n");
             let file = configuration(&company, Part::Broker, &format!("broker-{n}"), port, &tables);
@@ -86,7 +90,7 @@ impl Fleet {
     }
 
     /// Somebody new comes to one satellite: the browser, and the ID.
-    fn visit_at(&self, node: usize) -> (Browser, Option<String>) {
+    pub(crate) fn visit_at(&self, node: usize) -> (Browser, Option<String>) {
         let mut browser = Browser::new();
         let port = self.satellites[node];
         let (mut url, mut ways) = (format!("{}/p.html", self.company.shop), 0);
@@ -106,7 +110,7 @@ impl Fleet {
     }
 
     /// A request of the browser's to shop at one node. With a body it is a script's.
-    fn at(&self, port: u16, browser: &mut Browser, url: &str, body: Option<&str>) -> Answer {
+    pub(crate) fn at(&self, port: u16, browser: &mut Browser, url: &str, body: Option<&str>) -> Answer {
         let cookies: Vec<_> = ["throughline", "throughline-hop"]
             .iter()
             .filter_map(|name| browser.cookie(&self.company.shop, name).map(|value| format!("{name}={value}")))
