@@ -65,7 +65,7 @@ fn c2_at_a_terminal_an_erasure_asks_first() {
 fn check_looks_at_the_store_beside_the_broker() {
     let company = company();
     let told = said(&throughline(&company, &["check"]));
-    assert!(told.contains("visitor records: SQLite in ") && told.contains("schema version 1, of 1"), "{told}");
+    assert!(told.contains("visitor records: SQLite in ") && told.contains("schema version 2, of 2"), "{told}");
 }
 
 #[test]
