@@ -1,6 +1,7 @@
 //! Layer 4: what is remembered between requests. Bounded, and shared by all threads of a process; some of it by
 //! many nodes.
 
+mod commits;
 pub mod examination;
 pub mod first_pages;
 pub mod live_keys;

@@ -70,7 +70,7 @@ async fn refuse(store: &Arc<dyn VisitorStore>, tied: u32, others: std::ops::Rang
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a10_d2_a_chain_and_a_star_of_ten_thousand_ids_hold_up_no_refusal() {
+async fn a10_a_chain_and_a_star_of_ten_thousand_ids_hold_up_no_refusal() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let tls = Outbound::new(Default::default(), Vec::new()).expect("Mozilla's roots").tls;
     let postgres = PostgresStore::new(&Postgres::shared().new_database(), &tls).expect("a store");

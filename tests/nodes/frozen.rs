@@ -94,7 +94,7 @@ impl Traffic {
 }
 
 #[test]
-fn a13_d12_a_database_that_hangs_costs_two_brokers_no_first_touch_no_alias_and_no_page() {
+fn a13_a_database_that_hangs_costs_two_brokers_no_first_touch_no_alias_and_no_page() {
     let (freezes, seconds) = (number("THROUGHLINE_FREEZES", 1), number("THROUGHLINE_FREEZE_SECONDS", 7));
     let server = Postgres::start(&[]);
     let fleet = &Fleet::start_on(&server.new_database(), true);

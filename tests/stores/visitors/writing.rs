@@ -103,7 +103,7 @@ async fn a10_a_write_that_fails_by_itself_holds_up_no_other_and_is_tried_again()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a10_d19_a_write_that_never_succeeds_is_set_aside_and_counted() {
+async fn a10_a_write_that_never_succeeds_is_set_aside_and_counted() {
     let (store, writer) = Stubborn::start(1000);
     let receipt = writer.put(Arc::unwrap_or_clone(seen(id(13), A, 100))).expect("room");
     assert_eq!(receipt.await, Ok(Err(NotWritten::Failed)));
