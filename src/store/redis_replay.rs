@@ -32,7 +32,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(2);
 
 /// From one attempt to connect to the next: the first pause, doubled up to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// From one claim of our own to the next, and how many in a row show that all is well again.
 const TRY_INTERVAL: Duration = Duration::from_secs(1);

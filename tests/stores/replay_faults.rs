@@ -71,7 +71,9 @@ fn assert_pages_go_on(company: &Company) {
 }
 
 fn assert_recovered(company: &Company) {
+    let clock = SystemClock::new();
     wait_for("tokens count again, unaided", || visit(company).0);
+    println!("T7: tokens count again after {:?}", clock.uptime());
     wait_for("the log says so", || times_said(company, BACK) == 1);
     assert!(visit(company).0);
     assert_eq!(times_said(company, GONE), 1, "{}", company.stderr());
