@@ -94,14 +94,18 @@ pub fn open(place: &StorePlace, outbound: &Outbound) -> Result<Arc<dyn VisitorSt
     })
 }
 
-/// Makes the store ready. One that cannot be had is tried again later, since pages do not need it; one that must not be used
-/// stops the start.
+/// Makes the store ready. One that is unavailable or damaged is tried again later, since pages do not need it; one that must not
+/// be used stops the start.
 pub(super) async fn prepare(store: &dyn VisitorStore) -> Result<(), LaunchFailure> {
     let prepared = tokio::time::timeout(PREPARE_TIME_MAX, store.prepare()).await;
     match prepared.unwrap_or_else(|_| Err(StoreFault::Unavailable("no answer in time".into()))) {
         Ok(()) => Ok(()),
         Err(StoreFault::Unavailable(what)) => {
             tracing::error!(what, "the store cannot be had; hops go on without it until it can");
+            Ok(())
+        }
+        Err(fault @ StoreFault::Damaged(_)) => {
+            tracing::error!(%fault, "store damaged; hops go on without it until it is restored");
             Ok(())
         }
         Err(fault) => Err(LaunchFailure::new(format!("[store] {fault}"))),
