@@ -89,7 +89,7 @@ impl<'a> Files<'a> {
         let found = self.new_file(name);
         let told = |mistake: &String| {
             table.mistake(format_args!(
-                "has no {key}, and its default cannot be used: {mistake}; or move away what is there; or write {key} = \"{scheme}<path of a file>\""
+                "has no {key}, and its default cannot be used: {mistake}: {key} = \"{scheme}<path>\", or move away what is there"
             ));
         };
         found.inspect_err(told).ok()

@@ -339,7 +339,9 @@ fn a11_a_folder_in_the_way_of_a_file_is_refused_with_what_to_write() {
         let (table, key) = key.split_once(" has no ").unwrap();
         let scheme = if key == "url" { "sqlite:" } else { "" };
         let added = format!("{table}\n{key} = \"{scheme}elsewhere\"\n");
-        fs::write(&file, if text.contains(table) { text.replace(&format!("{table}\n"), &added) } else { text + &added }).unwrap();
+        let heading = format!("\n{table}\n");
+        let is_there = text.contains(&heading);
+        fs::write(&file, if is_there { text.replace(&heading, &format!("\n{added}")) } else { text + &added }).unwrap();
         desk.run("check --config @/throughline.toml").unwrap();
         // And with the folder where the key says.
         fs::create_dir(desk.path("elsewhere")).unwrap();
