@@ -265,7 +265,17 @@ impl Node {
         let siblings = self.satellite.siblings.load();
         let registered = siblings.is_registered(&served.site.origin).filter(|_| !is_broker);
         let siblings_age_seconds = siblings.restored_from().map(|at| self.env.clock.now().since(at).as_secs());
-        json(status, &Health { status: word.into(), broker, api_key, store, sites, registered, siblings_age_seconds }, None)
+        let health = Health {
+            status: word.into(),
+            broker,
+            api_key,
+            revocations_read: store.is_some().then(|| self.env.revoked.read_until()),
+            store,
+            sites,
+            registered,
+            siblings_age_seconds,
+        };
+        json(status, &health, None)
     }
 
     /// Starts the background tasks on the calling thread's runtime: the watch over the broker, and over the key files.

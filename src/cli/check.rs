@@ -9,9 +9,9 @@ use crate::base::clock::{Clock, UnixSeconds};
 use crate::base::origin::Origin;
 use crate::config::{Config, ServedSite, StoreConfig, StorePlace};
 use crate::domain::site::Role;
-use crate::store::visitors::StoreFault;
 use crate::store::visitors::migrations::SQLITE;
-use crate::store::visitors::schema::sqlite_schema;
+use crate::store::visitors::schema::sqlite_peek;
+use crate::store::visitors::{Peek, StoreFault};
 use crate::token::keyset::KeyState;
 
 use super::Failure;
@@ -93,8 +93,8 @@ fn look_at_store(store: &StoreConfig, checkup: &mut Checkup) -> Result<(), Failu
     let place = format!("{}, kept {days} days after a visitor was last seen", store.place.name());
     let found = match &store.place {
         StorePlace::Memory => None,
-        StorePlace::Sqlite(file) => Some(sqlite_schema(file).map(|schema| match schema {
-            Some(version) => format!("schema version {version}, of {} that this program knows", SQLITE.len()),
+        StorePlace::Sqlite(file) => Some(sqlite_peek(file).map(|peek| match peek {
+            Some(Peek { version, .. }) => format!("schema version {version}, of {} that this program knows", SQLITE.len()),
             None => "not there yet: the broker makes it at its start".to_owned(),
         })),
         StorePlace::Postgres(_) => Some(Ok("not asked: the broker connects at its start".to_owned())),

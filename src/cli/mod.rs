@@ -14,9 +14,9 @@ pub mod logging;
 pub mod sdk;
 pub mod serve;
 pub mod visitor;
+mod visitor_erase;
 mod visitor_text;
 
-use std::io::BufRead;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> ExitCode {
         Command::Doctor(args) => doctor::run(args, &clock, &random, &env, out),
         Command::Keys(args) => keys::run(args, &clock, &random, &env, out, &mut std::io::stderr()),
         Command::Sdk => sdk::run(out),
-        Command::Visitor(args) => visitor::run(args, &clock, &env, asker(), out),
+        Command::Visitor(args) => visitor::run(args, &clock, &env, &mut std::io::stdin().lock(), out),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,10 +80,4 @@ pub fn run(args: &Args) -> ExitCode {
             failure.exit_code()
         }
     }
-}
-
-/// Whom to ask before something is done for good: the person at the terminal, if there is one.
-fn asker() -> Option<Box<dyn BufRead>> {
-    let stdin = std::io::stdin();
-    std::io::IsTerminal::is_terminal(&stdin).then(|| Box::new(stdin.lock()) as Box<dyn BufRead>)
 }

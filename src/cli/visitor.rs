@@ -5,20 +5,20 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::app::launch::reach;
 use crate::app::recording::open;
-use crate::base::clock::{Clock, UnixSeconds};
+use crate::base::clock::Clock;
 use crate::base::id::VisitorId;
 use crate::config::{Config, StorePlace};
-use crate::domain::record::{self, Change, Held, Outcome, Record, Writer};
+use crate::domain::record::{Held, Record};
 use crate::store::visitors::{StoreFault, VisitorStore};
 
 use super::Failure;
+use super::visitor_erase::{Broker, erase};
 use super::visitor_text;
 
 /// What `throughline visitor` is told.
@@ -55,7 +55,7 @@ pub enum VisitorAction {
         /// The visitor IDs
         #[arg(value_parser = visitor_id, required = true, value_name = "ID")]
         ids: Vec<VisitorId>,
-        /// Do not ask first
+        /// Do not ask first; without it, each answer is read from standard input
         #[arg(long)]
         yes: bool,
     },
@@ -99,7 +99,7 @@ impl OfOne {
     }
 }
 
-/// Does it. `asker` is the person at the terminal, where there is one.
+/// Does it. `asker` answers before something is done for good: standard input, be it a terminal or a pipe.
 ///
 /// # Errors
 /// A mistake when the configuration names no store, or one that must not be used; a fault when the store cannot be had.
@@ -107,7 +107,7 @@ pub fn run(
     args: &VisitorArgs,
     clock: &dyn Clock,
     env: &dyn Fn(&str) -> Option<String>,
-    asker: Option<Box<dyn BufRead>>,
+    asker: &mut dyn BufRead,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let config = Config::load(&args.config, env)?;
@@ -124,7 +124,7 @@ pub fn run(
             format!("{}: there is no store yet; the broker makes it at its start. Is this its configuration?", file.display());
         return Err(Failure::mistake(what));
     }
-    let interval = config.outbound.revocation_interval.as_secs_f64();
+    let interval = config.outbound.revocation_interval;
     let outbound = reach(config.outbound).map_err(Failure::mistake)?;
     let store = open(&store.place, &outbound).map_err(Failure::fault)?;
     actix_web::rt::System::new().block_on(async {
@@ -136,24 +136,15 @@ pub fn run(
                 Ok(writeln!(out, "{text}")?)
             }
             VisitorAction::Erase { ids, yes } => {
-                let mut asker = asker.filter(|_| !yes);
-                for id in ids {
-                    if let Some(asker) = &mut asker
-                        && !agrees(*id, &mut **asker, out)?
-                    {
-                        return Err(Failure::mistake("nothing more was erased"));
-                    }
-                    erase(&*store, *id, clock.now(), out).await?;
-                }
-                let when = format!("All sites refuse what was erased within {interval} s (revocation_interval_ms of [outbound])");
-                Ok(writeln!(out, "{when}; while the broker is down, once it is back.")?)
+                let broker = Broker { primary: &config.primary, outbound: &outbound, interval };
+                erase(&*store, ids, clock.now(), (!yes).then_some(asker), &broker, out).await
             }
         }
     })
 }
 
 /// What can be put right here is a mistake; what may pass by itself, a fault.
-fn refused(fault: StoreFault) -> Failure {
+pub(super) fn refused(fault: StoreFault) -> Failure {
     match fault {
         StoreFault::Unavailable(_) => Failure::fault(format_args!("[store] {fault}")),
         StoreFault::Newer { .. } | StoreFault::Refused(_) | StoreFault::Damaged(_) => {
@@ -162,7 +153,8 @@ fn refused(fault: StoreFault) -> Failure {
     }
 }
 
-async fn kept(store: &dyn VisitorStore, visitor: VisitorId) -> Result<Kept, Failure> {
+/// What is kept of an ID.
+pub(super) async fn kept(store: &dyn VisitorStore, visitor: VisitorId) -> Result<Kept, Failure> {
     let of_it = OfOne::new(visitor, store.read(visitor).await.map_err(refused)?)?;
     let mut alias_records = BTreeMap::new();
     for (alias, note) in of_it.record.iter().flat_map(|record| &record.aliases) {
@@ -172,22 +164,4 @@ async fn kept(store: &dyn VisitorStore, visitor: VisitorId) -> Result<Kept, Fail
         }
     }
     Ok(Kept { visitor, of_it, alias_records })
-}
-
-fn agrees(visitor: VisitorId, asker: &mut dyn BufRead, out: &mut dyn Write) -> Result<bool, Failure> {
-    write!(out, "Erase {visitor} and its provisional IDs for good? Write yes: ")?;
-    out.flush()?;
-    let mut answer = String::new();
-    asker.read_line(&mut answer).map_err(|error| Failure::fault(format_args!("no answer can be read ({error})")))?;
-    Ok(answer.trim() == "yes")
-}
-
-async fn erase(store: &dyn VisitorStore, visitor: VisitorId, at: UnixSeconds, out: &mut dyn Write) -> Result<(), Failure> {
-    // Only for what is said afterwards: an unreadable record is erased all the same.
-    let before = kept(store, visitor).await.ok();
-    let write = record::Write { visitor, by: Writer::Operator, at, change: Change::Revoke };
-    match store.commit(vec![Arc::new(write)]).await.map_err(refused)?.first() {
-        Some(Outcome::Revoked) => Ok(writeln!(out, "{visitor}: was erased before")?),
-        _ => Ok(writeln!(out, "{visitor}: {}", visitor_text::erased(before.as_ref()))?),
-    }
 }

@@ -11,6 +11,7 @@ use crate::token::keyfile::{open_secret_file, read_key_file, read_secret_file};
 
 use super::KeySource;
 use super::distinct::Used;
+use super::reader::Table;
 
 /// How to make what a secret file or variable should hold.
 const MAKE_SECRET: &str = "43 characters of base64url; make one with: throughline keys secret FILE";
@@ -80,6 +81,18 @@ impl<'a> Files<'a> {
             return Err(format!("{} is not a folder, so nothing can be kept in it; make it", folder.display()));
         }
         Ok(path)
+    }
+
+    /// The file that is used where `key` is not written. What is in its way is a mistake like any other: a process without that
+    /// file would run without saying so (case D13).
+    pub(super) fn default_file(&self, table: &Table<'_, '_>, key: &str, scheme: &str, name: &str) -> Option<PathBuf> {
+        let found = self.new_file(name);
+        let told = |mistake: &String| {
+            table.mistake(format_args!(
+                "has no {key}, and its default cannot be used: {mistake}: {key} = \"{scheme}<path>\", or move away what is there"
+            ));
+        };
+        found.inspect_err(told).ok()
     }
 
     /// The secret in an environment variable.

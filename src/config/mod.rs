@@ -344,10 +344,13 @@ fn read(mut document: Table<'_, '_>, files: &Files<'_>, notes: &Notes) -> Option
     if sites.broker.is_none() && store.is_there() {
         store.mistake("has no use: the broker keeps the records, and the primary is not served here; take it out");
     }
-    let store = stores::store(store, files);
+    let store = stores::store(store, files, sites.broker.is_some());
     document.finish();
     let sites::Sites { primary, broker, served, registered } = sites;
     let store = store.filter(|_| broker.is_some());
+    if let Some(store) = &store {
+        stores::keep_from_pages(store, &served, notes);
+    }
     Some(Config {
         profile: profile?,
         listen,

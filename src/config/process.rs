@@ -67,13 +67,17 @@ pub(super) fn outbound(mut table: Table<'_, '_>, files: &Files<'_>) -> Outbound 
     let probe_interval = table.number("probe_interval_ms", 100..=60_000).unwrap_or(PROBE_INTERVAL_DEFAULT);
     let probe_timeout = table.number("probe_timeout_ms", 50..=10_000).unwrap_or(PROBE_TIMEOUT_DEFAULT);
     let revocation_interval = table.number("revocation_interval_ms", 100..=600_000).unwrap_or(REVOCATION_INTERVAL_DEFAULT);
-    let refusals_file = table.text("refusals_file", |text| files.new_file(text)).map(|found| found.value);
-    let siblings_file = table.text("siblings_file", |text| files.new_file(text)).map(|found| found.value);
+    let mut kept_file = |key, name| {
+        let is_written = table.has(key);
+        let written = table.text(key, |text| files.new_file(text)).map(|found| found.value);
+        if is_written { written } else { files.default_file(&table, key, "", name) }
+    };
+    let (refusals_file, siblings_file) = (kept_file("refusals_file", REFUSALS_FILE), kept_file("siblings_file", SIBLINGS_FILE));
     table.finish();
     Outbound {
         ca_file,
-        refusals_file: refusals_file.or_else(|| files.new_file(REFUSALS_FILE).ok()),
-        siblings_file: siblings_file.or_else(|| files.new_file(SIBLINGS_FILE).ok()),
+        refusals_file,
+        siblings_file,
         resolve: names.into_iter().map(|found| found.value).collect::<HashMap<_, _>>(),
         probe_interval: Duration::from_millis(probe_interval),
         probe_timeout: Duration::from_millis(probe_timeout),

@@ -1,12 +1,14 @@
 //! `[store]`: where the broker keeps the visitor records.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_postgres::config::Host;
 use zeroize::Zeroizing;
 
+use super::ServedSite;
 use super::files::Files;
+use super::notes::Notes;
 use super::reader::Table;
 
 const DEFAULT_FILE: &str = "throughline.sqlite";
@@ -91,8 +93,8 @@ impl std::fmt::Debug for StorePlace {
     }
 }
 
-/// `None` when there is a mistake in it.
-pub(super) fn store(mut table: Table<'_, '_>, files: &Files<'_>) -> Option<StoreConfig> {
+/// `None` when there is a mistake in it, or no use for it.
+pub(super) fn store(mut table: Table<'_, '_>, files: &Files<'_>, is_used: bool) -> Option<StoreConfig> {
     let written = table.has("url") || table.has("url_env");
     if table.has("url_env") {
         table.refuse_beside("url", "url_env");
@@ -101,14 +103,38 @@ pub(super) fn store(mut table: Table<'_, '_>, files: &Files<'_>) -> Option<Store
     let from_file = table.text("url", |text| place(text, files));
     let retention_days = table.number("retention_days", 1..=3660).unwrap_or(RETENTION_DAYS_DEFAULT);
     let hop_wait_ms = table.number("hop_wait_ms", 0..=1000).unwrap_or(HOP_WAIT_MS_DEFAULT);
-    table.finish();
     let place = match from_env.or(from_file) {
-        Some(found) => found.value,
-        None if written => return None,
-        None => StorePlace::Sqlite(files.new_file(DEFAULT_FILE).ok()?),
+        Some(found) => Some(found.value),
+        None if written => None,
+        None if is_used => files.default_file(&table, "url", SQLITE, DEFAULT_FILE).map(StorePlace::Sqlite),
+        None => None,
     };
+    table.finish();
+    let place = place?;
     let retention = Duration::from_secs(retention_days * SECONDS_PER_DAY);
     Some(StoreConfig { retention, hop_wait: Duration::from_millis(hop_wait_ms), ..StoreConfig::at(place) })
+}
+
+/// A database among the pages of a site would be sent to every visitor; and the process would lose its locks on it with each
+/// such answer (rule A11).
+pub(super) fn keep_from_pages(store: &StoreConfig, served: &[ServedSite], notes: &Notes) {
+    let StorePlace::Sqlite(file) = &store.place else { return };
+    // A file that is not there yet has a folder.
+    let real = |path: &Path| path.canonicalize().ok();
+    let folder = file.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let Some(place) = real(file).or_else(|| real(folder?)) else { return };
+    for site in served {
+        if let Some(pages) = site.files.as_deref().filter(|pages| real(pages).is_some_and(|pages| place.starts_with(pages))) {
+            let (pages, origin) = (pages.display(), &site.site.origin);
+            notes.mistake(
+                None,
+                format!(
+                    "[store] url: {} lies in {pages}, whose files are sent to every visitor of {origin}; put it elsewhere",
+                    file.display()
+                ),
+            );
+        }
+    }
 }
 
 /// What is written is not repeated in a message: it may hold a password.

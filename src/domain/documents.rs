@@ -54,6 +54,9 @@ pub struct Health {
     /// On the primary: the digest of the registered sites. A satellite that sees another one fetches the metadata again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sites: Option<String>,
+    /// On the primary: the number of the last revocation that this node has read from the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocations_read: Option<u64>,
     /// On a secondary: whether the broker knows the site. Absent until its metadata has been fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<bool>,

@@ -302,6 +302,7 @@ async fn read_revocations(records: &dyn Records, revoked: &RevokedIds, cursor: &
         let found = records.revocations(*cursor).await?;
         found.revoked.iter().for_each(|visitor| revoked.insert(*visitor));
         *cursor = found.cursor;
+        revoked.set_read_until(found.cursor);
         if !found.more {
             return Ok(());
         }

@@ -34,14 +34,22 @@ impl RefusalFile {
         Self(file)
     }
 
-    /// What is kept. A line that cannot be read was cut off by the end of the process that wrote it, which has told nobody that
-    /// it was kept.
+    /// What is kept. A line that cannot be read was most likely cut off by the end of the process that wrote it, which had then
+    /// not said that it was kept. The log tells how many there are.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn read(&self) -> io::Result<Vec<(Origin, Report)>> {
         match std::fs::read_to_string(&self.0) {
-            Ok(text) => Ok(lines(&text).filter_map(|line| Some((Origin::parse(&line.site).ok()?, line.report))).collect()),
+            Ok(text) => {
+                let written = text.lines().filter(|line| !line.is_empty()).count();
+                let kept: Vec<_> = lines(&text).filter_map(|line| Some((Origin::parse(&line.site).ok()?, line.report))).collect();
+                if kept.len() < written {
+                    let (file, lines) = (self.0.display(), written - kept.len());
+                    tracing::warn!(%file, lines, "refusals_file has lines that cannot be read; they are ignored");
+                }
+                Ok(kept)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }

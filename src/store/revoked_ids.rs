@@ -11,6 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use crate::base::id::VisitorId;
 
 use super::recent_set::DigestHasher;
+use super::visitors::Cursor;
 
 /// Many small sets: each grows by itself, so that no moment needs twice the memory of all, and readers seldom meet.
 const SHARDS: usize = 256;
@@ -22,13 +23,14 @@ type Shard = RwLock<HashSet<u64, BuildHasherDefault<DigestHasher>>>;
 pub struct RevokedIds {
     count: AtomicU64,
     is_current: AtomicBool,
+    read_until: AtomicU64,
     shards: Box<[Shard]>,
 }
 
 impl Default for RevokedIds {
     fn default() -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Self { count: AtomicU64::new(0), is_current: AtomicBool::new(false), shards }
+        Self { count: AtomicU64::new(0), is_current: AtomicBool::new(false), read_until: AtomicU64::new(0), shards }
     }
 }
 
@@ -60,6 +62,17 @@ impl RevokedIds {
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.is_current.load(Ordering::Relaxed)
+    }
+
+    /// Notes up to which number the revocations of the store are in it.
+    pub fn set_read_until(&self, cursor: Cursor) {
+        self.read_until.store(cursor, Ordering::Release);
+    }
+
+    /// That number; 0 before the first look.
+    #[must_use]
+    pub fn read_until(&self) -> Cursor {
+        self.read_until.load(Ordering::Acquire)
     }
 
     /// How many there are.

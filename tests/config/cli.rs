@@ -54,7 +54,7 @@ impl Desk {
             What::Init(args) => init::run(args, &self.clock, &random, &mut out),
             What::Check(args) => check::run(args, &self.clock, &|_| None, &mut out),
             What::Keys(args) => keys::run(args, &self.clock, &random, &|_| None, &mut out, &mut aside),
-            What::Visitor(args) => visitor::run(args, &self.clock, &|_| None, None, &mut out),
+            What::Visitor(args) => visitor::run(args, &self.clock, &|_| None, &mut std::io::empty(), &mut out),
         }?;
         out.extend(aside);
         Ok(String::from_utf8(out).unwrap().replace(folder, "@"))
@@ -315,6 +315,73 @@ fn check_says_what_the_store_is_and_changes_nothing() {
     fs::write(desk.path("throughline.sqlite"), "somebody's diary, and no database of anybody ".repeat(10)).unwrap();
     let failure = desk.run("check --config @/throughline.toml").unwrap_err();
     assert!(failure.code() == 2 && failure.to_string().contains("[store] the store refuses"), "{failure}");
+}
+
+/// Docker makes a folder for a bind mount of a file that is not there.
+#[test]
+fn a11_a_folder_in_the_way_of_a_file_is_refused_with_what_to_write() {
+    for (name, key) in [
+        ("throughline.sqlite", "[store] has no url"),
+        ("throughline.refusals", "[outbound] has no refusals_file"),
+        ("throughline.siblings", "[outbound] has no siblings_file"),
+    ] {
+        let desk = Desk::new();
+        desk.run(INIT).unwrap();
+        fs::create_dir(desk.path(name)).unwrap();
+        for command in ["check", "visitor show 2f1c0c3e-8f4b-4a51-9d2f-6a1b3c4d5e6f"] {
+            let failure = desk.run(&format!("{command} --config @/throughline.toml")).unwrap_err();
+            let told = failure.to_string();
+            assert!(failure.code() == 2 && told.contains(key) && told.contains(&format!("{name} is a folder")), "{told}");
+        }
+        // With the key, and the folder still in the way of the default.
+        let file = desk.path("throughline.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let (table, key) = key.split_once(" has no ").unwrap();
+        let scheme = if key == "url" { "sqlite:" } else { "" };
+        let added = format!("{table}\n{key} = \"{scheme}elsewhere\"\n");
+        let heading = format!("\n{table}\n");
+        let is_there = text.contains(&heading);
+        fs::write(&file, if is_there { text.replace(&heading, &format!("\n{added}")) } else { text + &added }).unwrap();
+        desk.run("check --config @/throughline.toml").unwrap();
+        // And with the folder where the key says.
+        fs::create_dir(desk.path("elsewhere")).unwrap();
+        let told = desk.run("check --config @/throughline.toml").unwrap_err().to_string();
+        assert!(told.contains(&format!("{key}: ")) && told.contains("elsewhere is a folder"), "{told}");
+    }
+}
+
+/// Each answer with the file would close it, and cost the process its locks on it. And each visitor could fetch all records.
+#[test]
+fn a11_a_store_among_the_pages_of_a_site_is_refused() {
+    let desk = Desk::new();
+    desk.run(INIT).unwrap();
+    fs::create_dir_all(desk.path("pages/deep")).unwrap();
+    fs::create_dir_all(desk.path("pages-of-another")).unwrap();
+    std::os::unix::fs::symlink(desk.path("pages"), desk.path("link")).unwrap();
+    let file = desk.path("throughline.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    for (pages, store, is_refused) in [
+        ("pages", "pages/store.sqlite", true),
+        ("pages", "pages/deep/store.sqlite", true),
+        ("link", "pages/deep/../store.sqlite", true),
+        ("pages", "link/store.sqlite", true),
+        (".", "store.sqlite", true),
+        ("pages", "store.sqlite", false),
+        ("pages", "pages-of-another/store.sqlite", false),
+    ] {
+        let with = text.replacen("[primary]\n", &format!("[primary]\nfiles = \"{pages}\"\n"), 1);
+        fs::write(&file, format!("{with}\n[store]\nurl = \"sqlite:{store}\"\n")).unwrap();
+        match desk.run("check --config @/throughline.toml") {
+            Ok(_) => assert!(!is_refused, "{pages} {store}"),
+            Err(failure) => {
+                let told = failure.to_string();
+                assert!(
+                    is_refused && told.contains("[store] url: ") && told.contains("sent to every visitor"),
+                    "{store}: {told}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

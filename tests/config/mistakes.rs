@@ -216,7 +216,7 @@ fn where_the_records_may_be() {
     assert_eq!(store.place, StorePlace::Sqlite(world.path().join("throughline.sqlite")));
     assert_eq!((store.retention, store.hop_wait), (Duration::from_secs(761 * 86_400), Duration::from_millis(10)));
     for (url, name) in [
-        ("sqlite:public/records.sqlite", "SQLite in "),
+        ("sqlite:records.sqlite", "SQLite in "),
         ("postgres://ann@db", "PostgreSQL, db:5432"),
         ("postgresql://ann:hunter2@a:1,b:2/visitors", "PostgreSQL, database visitors at a:1, b:2"),
         ("postgres:///visitors?host=/run/postgresql", "PostgreSQL, database visitors at /run/postgresql (port 5432)"),

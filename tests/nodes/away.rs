@@ -187,6 +187,51 @@ fn a2_a_full_disk_costs_no_hop_and_no_write() {
     assert_eq!(whole, "ok");
 }
 
+/// Case D17. The machine's clock decides nothing here: the very next write finds that the file is gone.
+#[test]
+fn a11_a2_a_sqlite_file_that_is_removed_costs_no_hop_and_no_write() {
+    let company = Company::start(setup("sqlite:visitors.sqlite"));
+    let known = somebody(&company);
+    let (file, aside) = (company.folder.path().join("visitors.sqlite"), company.folder.path().join("aside.sqlite"));
+    std::fs::rename(&file, &aside).expect("a move");
+    let came = assert_goes_on(&company, &known, true);
+    assert!(!file.exists(), "no empty store in its place");
+    assert!(company.stderr().contains("visitors.sqlite was removed while this process used it"), "{}", company.stderr());
+    std::fs::rename(&aside, &file).expect("a move");
+    assert_recovered(&company, &known, &came, 1);
+}
+
+/// Case D16: pages do not wait for a store that is damaged at the start, and the log says what it is.
+#[test]
+fn a11_a2_a_sqlite_file_that_is_damaged_at_the_start_costs_no_hop_and_no_write() {
+    let company = Company::start(setup("sqlite:visitors.sqlite"));
+    let known = somebody(&company);
+    let file = company.folder.path().join("visitors.sqlite");
+    let mut company = company;
+    company.processes[0].kill();
+    let good = company.folder.path().join("good.sqlite");
+    let copied = Connection::open(&file).and_then(|file| file.execute("VACUUM INTO ?1", [good.to_str().expect("text")]));
+    copied.expect("a copy");
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(company.folder.path().join(format!("visitors.sqlite{ending}")));
+    }
+    let mut bytes = std::fs::read(&good).expect("a copy");
+    bytes[4096..].fill(0xA5);
+    std::fs::write(&file, bytes).expect("damage");
+    company.processes.clear();
+    company.start_broker_alone();
+    let port = company.broker_port();
+    let hop = hop(&company, port, None).expect("a hop is answered");
+    assert_eq!(hop.store.as_deref(), Some("waiting"));
+    wait_for("it says so", || company.stderr().contains("the store is damaged"));
+    wait_for("health shows it", || store(&company, port)["status"] != "ok");
+    // Restored beneath the running broker, it is used at once.
+    std::fs::rename(&good, &file).expect("a restore");
+    wait_until_written(&company, port);
+    assert!(record(&company, port, hop.visitor.as_deref().expect("an ID")).is_some());
+    assert!(record(&company, port, known.visitor.as_deref().expect("an ID")).is_some());
+}
+
 #[test]
 fn a2_postgresql_that_is_absent_at_the_start_is_used_when_it_comes() {
     let mut server = Postgres::start(&[]);

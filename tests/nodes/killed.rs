@@ -12,17 +12,17 @@ use crate::support::files::Setup;
 use crate::support::postgres::Postgres;
 
 /// Random moments: from 0 to 300 ms into the load. The seed is printed where a test fails.
-struct Moments(u64);
+pub(crate) struct Moments(u64);
 
 impl Moments {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let seed = u64::from_le_bytes(random_bytes(&SystemRandom::new()).expect("randomness"));
         println!("seed {seed}");
         Self(seed)
     }
 
     /// splitmix64
-    fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -8,6 +8,7 @@ mod support;
 mod ask;
 mod away;
 mod balancer;
+mod beside;
 mod cascade;
 mod circles;
 mod ending;

@@ -122,7 +122,7 @@ fn c1_a_no_outlives_the_satellite_that_took_it() {
 fn c1_a_satellite_that_restarts_learns_all_revocations_again() {
     let mut company = company();
     let (browser, visitor) = known_everywhere(&company);
-    assert!(said(&throughline(&company, &["visitor", "erase", &visitor])).contains("within 0.1 s"));
+    assert!(said(&throughline(&company, &["visitor", "erase", "--yes", &visitor])).contains("within 0.1 s"));
     assert_ends(&browser, &company.shop);
     company.processes[0].kill();
     company.processes[0] = Process::serve(&company.folder.path().join("satellites.toml"));
@@ -143,7 +143,7 @@ fn c2_what_the_operator_erases_is_gone_everywhere_and_never_returns() {
     let link = link.header("location").unwrap().to_owned();
     let token = link.split_once("_tl=").unwrap().1.to_owned();
 
-    let told = said(&throughline(&company, &["visitor", "erase", &visitor]));
+    let told = said(&throughline(&company, &["visitor", "erase", "--yes", &visitor]));
     assert!(told.contains(&format!("{visitor}: erased its record (3 sites, 1 properties)")), "{told}");
     for site in [&company.shop, &company.learn, &company.brand] {
         assert_ends(&browser, site);
@@ -180,11 +180,14 @@ fn c2_what_the_operator_erases_is_gone_everywhere_and_never_returns() {
     assert_eq!(company.record("shop", &other), None);
     browser.navigate(&format!("{}/p.html", company.shop));
     assert_eq!(company.record("shop", &visitor), None);
-    assert!(said(&throughline(&company, &["visitor", "erase", &visitor])).contains("was erased before"));
+    assert!(said(&throughline(&company, &["visitor", "erase", "--yes", &visitor])).contains("was erased before"));
 
     // An ID of which nothing is kept is refused all the same: somebody may have asked for it.
     let nobody = new_id();
-    assert!(said(&throughline(&company, &["visitor", "erase", &nobody, &new_id()])).contains("nothing was kept of it; revoked"));
+    assert!(
+        said(&throughline(&company, &["visitor", "erase", "--yes", &nobody, &new_id()]))
+            .contains("nothing was kept of it; revoked")
+    );
     until("it is revoked", || {
         let revoked = ask(&company, "learn", "GET", "revocations", &[], "").json();
         revoked["revoked"].as_array().unwrap().contains(&json!(nobody))
@@ -250,7 +253,9 @@ fn c3_an_export_is_what_was_put_in() {
     assert!(!shown.contains(['\u{1b}', '\u{202e}']), "it moves the cursor of nobody's terminal: {shown}");
 
     // After an erasure, of both, the export says that and no more.
-    assert!(said(&throughline(&company, &["visitor", "erase", &visitor])).contains("and 1 provisional IDs with 1 records"));
+    assert!(
+        said(&throughline(&company, &["visitor", "erase", "--yes", &visitor])).contains("and 1 provisional IDs with 1 records")
+    );
     assert!(company.record("learn", &evidence).is_some());
     for id in [&visitor, &alias] {
         let export: serde_json::Value = serde_json::from_str(&said(&throughline(&company, &["visitor", "export", id]))).unwrap();

@@ -6,6 +6,7 @@ mod nodes;
 mod postgres_faults;
 mod sampling;
 mod sqlite_faults;
+mod sqlite_file;
 mod sweeping;
 mod values;
 mod writing;
