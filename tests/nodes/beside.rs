@@ -14,6 +14,7 @@ use crate::killed::Moments;
 use crate::load::{Count, Ledger};
 use crate::support::company::Company;
 use crate::support::files::Setup;
+use crate::support::process::{Process, is_healthy};
 
 /// How many rounds of tools and kills are run: 4, or what this variable says. 30 take about two minutes on an idle machine.
 const ROUNDS: &str = "THROUGHLINE_STORE_ROUNDS";
@@ -226,4 +227,35 @@ fn a11_c2_a_restore_by_the_book_brings_no_erased_visitor_back() {
     assert!(before.iter().all(|visitor| after.contains(visitor)), "{} of {}", after.len(), before.len());
     ledger.assert_refused(&company, port, "after the restore");
     assert_eq!(integrity(&company.folder.path().join("throughline.sqlite")), "ok");
+}
+
+/// Case D16. As root, the broker runs as another user, since root may write everything.
+#[test]
+fn a11_a2_a_file_of_another_user_costs_no_page_and_the_log_says_what_to_do() {
+    let mut company = broker();
+    let port = company.broker_port();
+    company.processes.clear();
+    let (folder, file) = (company.folder.path().to_owned(), company.folder.path().join("throughline.sqlite"));
+    let is_root = std::fs::metadata("/proc/self").expect("Linux").uid() == 0;
+    let shell = |commands: &str| assert_done(commands, &run(&company, commands));
+    let program = folder.join("program");
+    // The other user may not be able to reach the one that was built.
+    std::fs::copy(env!("CARGO_BIN_EXE_throughline"), &program).expect("a copy");
+    let before = if is_root {
+        shell("chown -R 65534 . && chown 0 throughline.sqlite* && chmod 600 throughline.sqlite*");
+        format!("shift; exec setpriv --reuid=65534 --regid=65534 --clear-groups {} \"$@\"", program.display())
+    } else {
+        shell("chmod 400 throughline.sqlite*");
+        ":".to_owned()
+    };
+    let process = Process::serve_after(&before, &folder.join("broker.toml"));
+    wait_for("the primary is well", || is_healthy(port, "brand.localhost", true));
+    let come = hop(&company, port, None).expect("a hop is answered");
+    assert_eq!(come.store.as_deref(), Some("waiting"));
+    wait_for("health shows it", || store(&company, port)["status"] == "down");
+    let said = process.stderr();
+    assert!(said.contains("which must be able to write both") && said.contains(&file.display().to_string()), "{said}");
+    shell(if is_root { "chown 65534 throughline.sqlite*" } else { "chmod 600 throughline.sqlite*" });
+    wait_until_written(&company, port);
+    assert!(record(&company, port, come.visitor.as_deref().expect("an ID")).is_some());
 }

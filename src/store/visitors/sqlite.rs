@@ -105,7 +105,9 @@ impl VisitorStore for SqliteStore {
 
     async fn revocations(&self, cursor: Cursor, limit: usize) -> Result<Vec<(Cursor, VisitorId)>, StoreFault> {
         let (cursor, limit) = (signed(cursor), i64::try_from(limit).unwrap_or(i64::MAX));
-        self.reader
+        let deleting = self.deleting();
+        let found: Vec<_> = self
+            .reader
             .run(move |connection| {
                 // A cursor above every number that was ever given is from a store that was there before a restore: all counts.
                 let query = "SELECT number, id FROM revocation WHERE number > CASE
@@ -114,9 +116,15 @@ impl VisitorStore for SqliteStore {
                              ORDER BY number LIMIT ?2";
                 let mut statement = connection.prepare_cached(query)?;
                 let rows = statement.query_map(params![cursor, limit], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
-                rows.map(|row| row.map_err(Into::into).and_then(|(number, id)| Ok((unsigned(number), read_id(id)?)))).collect()
+                rows.map(|row| row.map_err(Into::into).and_then(|(number, id)| Ok((unsigned(number), read_id(id)?))))
+                    .collect::<Result<_, _>>()
             })
-            .await
+            .await?;
+        // Another process may have erased them, and may have found this one's readers in the way of emptying the log.
+        if !found.is_empty() {
+            deleting();
+        }
+        Ok(found)
     }
 
     async fn sweep(&self, from: Option<VisitorId>, before: SweepBefore, slice: usize) -> Result<Swept, StoreFault> {

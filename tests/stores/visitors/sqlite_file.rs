@@ -147,7 +147,7 @@ async fn a11_a_log_that_is_removed_is_noticed_and_costs_nothing() {
 
 #[tokio::test]
 async fn a11_damage_is_told_without_a_visitor_and_by_an_examination() {
-    // In the first page, and the whole of it: nobody reads it, since every connection has it in memory.
+    // In the first page, which every connection has in memory.
     let (folder, file, store) = stored().await;
     let good = folder.path().join("good.sqlite");
     back_up(&file, &good);

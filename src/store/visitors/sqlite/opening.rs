@@ -81,7 +81,7 @@ pub(super) fn make_ready(connection: &mut Connection) -> Result<(), StoreFault> 
 /// The owner and mode of a file or folder, for a message.
 pub(super) fn owner(path: &Path) -> String {
     match fs::metadata(path) {
-        Ok(metadata) => format!("it belongs to user {} with mode {:o}", metadata.uid(), metadata.mode() & 0o7777),
-        Err(error) => format!("it cannot be looked at ({error})"),
+        Ok(metadata) => format!("user {} (mode {:o})", metadata.uid(), metadata.mode() & 0o7777),
+        Err(error) => format!("an unknown user ({error})"),
     }
 }

@@ -186,7 +186,7 @@ impl StoreFile {
             return Ok(());
         }
         let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path);
-        made.map(drop).map_err(|error| self.unavailable(&format!("cannot be made ({error})")))
+        made.map(drop).map_err(|error| self.unavailable(&format!("cannot be made ({error}); {}", self.owners())))
     }
 
     fn connect(&self, was_ours: bool) -> Result<Connection, StoreFault> {
@@ -295,8 +295,12 @@ impl StoreFile {
     }
 
     fn owners(&self) -> String {
-        let (file, folder) = (owner(&self.path), self.path.parent().map(owner).unwrap_or_default());
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let user = fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |metadata| metadata.uid().to_string());
-        format!("this process is user {user}, {file}, its folder {folder}: the user must be able to write both")
+        format!(
+            "the file belongs to {}, its folder to {}; this process is user {user}, which must be able to write both",
+            owner(&self.path),
+            owner(folder)
+        )
     }
 }

@@ -34,11 +34,8 @@ pub(super) fn keep(file: &Arc<StoreFile>, threads: &[Thread], ended: &mpsc::Rece
             threads.iter().for_each(Thread::let_go);
             continue;
         }
-        if ticks.is_multiple_of(LOOK_EVERY) {
-            opened = None;
-        }
-        // The writer makes and migrates the file.
-        if opened.is_none() && file.is_known() {
+        // The writer makes and migrates the file. The new connection is there before the old one closes, which may be the last.
+        if file.is_known() && (opened.is_none() || ticks.is_multiple_of(LOOK_EVERY)) {
             opened = open(file);
         }
         let Some(open) = &opened else { continue };
