@@ -1,11 +1,10 @@
-//! What decides when a connection ends (rule A9). Its own thread writes to it, and the registry reads it. It uses atomics only,
-//! since each request writes to it.
+//! What decides when a connection ends (rule A9). Only its own thread writes what it does, and the registry reads that. It uses
+//! atomics only, since each request writes to it; and with one writer, a load and a store are enough where a counter changes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use crate::base::clock::Clock;
 
@@ -66,7 +65,8 @@ pub(super) struct Connection {
     written_before: AtomicU64,
     patience_until: AtomicU64,
     ended: AtomicU8,
-    end: Notify,
+    /// Wakes the task that serves it.
+    task: Mutex<Option<Waker>>,
 }
 
 impl Connection {
@@ -88,7 +88,7 @@ impl Connection {
             written_before: AtomicU64::new(0),
             patience_until: AtomicU64::new(now + millis(STALL_TIME)),
             ended: AtomicU8::new(0),
-            end: Notify::new(),
+            task: Mutex::new(None),
         }
     }
 
@@ -104,20 +104,20 @@ impl Connection {
     /// Bytes went to the system, or it took none.
     pub(super) fn has_written(&self, count: Option<usize>) {
         let Some(count) = count else { return self.write_blocked.store(true, Ordering::Relaxed) };
-        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        self.written.store(self.written.load(Ordering::Relaxed).wrapping_add(count as u64), Ordering::Relaxed);
         let now = self.now();
         self.progress_at.store(now, Ordering::Relaxed);
         self.written_at.store(now, Ordering::Relaxed);
-        if self.write_blocked.swap(false, Ordering::Relaxed) {
+        if self.write_blocked.load(Ordering::Relaxed) {
+            self.write_blocked.store(false, Ordering::Relaxed);
             self.idle_since.store(now, Ordering::Relaxed);
         }
     }
 
-    /// A request begins. It is in service until the answer drops.
+    /// A request begins: its bytes have come just now. It is in service until the answer drops.
     pub(super) fn begin(self: &Arc<Self>) -> InService {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.waiting_for_application.fetch_add(1, Ordering::Relaxed);
-        self.has_received();
+        add(&self.requests, 1);
+        add(&self.waiting_for_application, 1);
         InService { connection: Arc::clone(self), waits_for_application: true }
     }
 
@@ -178,14 +178,23 @@ impl Connection {
 
     /// Ends it. Its own task sees that at once.
     pub(super) fn end(&self, why: Ended) {
-        if self.ended.compare_exchange(0, why as u8, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.end.notify_one();
+        // With the lock held, the task either sees this when it leaves its waker, or is woken by it.
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.ended.compare_exchange(0, why as u8, Ordering::Release, Ordering::Relaxed).is_ok()
+            && let Some(task) = &*task
+        {
+            task.wake_by_ref();
         }
     }
 
-    /// Waits until something ends it.
-    pub(super) async fn ended(&self) {
-        self.end.notified().await;
+    /// Leaves the waker of its task for [`Self::end`], or takes it away: a waker keeps the memory of its task.
+    pub(super) fn is_served_by(&self, task: Option<Waker>) {
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = task;
+    }
+
+    /// Whether something has ended it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire) != 0
     }
 }
 
@@ -195,14 +204,14 @@ pub(super) struct ReadsBody(Arc<Connection>);
 impl ReadsBody {
     /// The client must act next, until this drops.
     pub(super) fn of(connection: &Arc<Connection>) -> Self {
-        connection.waiting_for_body.fetch_add(1, Ordering::Relaxed);
+        add(&connection.waiting_for_body, 1);
         Self(Arc::clone(connection))
     }
 }
 
 impl Drop for ReadsBody {
     fn drop(&mut self) {
-        self.0.waiting_for_body.fetch_sub(1, Ordering::Relaxed);
+        add(&self.0.waiting_for_body, -1);
     }
 }
 
@@ -213,13 +222,18 @@ pub(super) struct InService {
 }
 
 impl InService {
-    /// Notes whether the application or the client must act next.
+    /// The body of the answer was asked for more. Notes whether the application or the client must act next.
     pub(super) fn waits_for_application(&mut self, waits: bool) {
-        self.connection.asked_at.store(self.connection.now(), Ordering::Relaxed);
+        if !waits {
+            self.connection.asked_at.store(self.connection.now(), Ordering::Relaxed);
+        }
+        self.turn(waits);
+    }
+
+    fn turn(&mut self, waits: bool) {
         if waits != self.waits_for_application {
             self.waits_for_application = waits;
-            let waiting = &self.connection.waiting_for_application;
-            let _ = if waits { waiting.fetch_add(1, Ordering::Relaxed) } else { waiting.fetch_sub(1, Ordering::Relaxed) };
+            add(&self.connection.waiting_for_application, if waits { 1 } else { -1 });
         }
     }
 }
@@ -229,9 +243,14 @@ impl Drop for InService {
         let now = self.connection.now();
         self.connection.idle_since.store(now, Ordering::Relaxed);
         self.connection.progress_at.store(now, Ordering::Relaxed);
-        self.waits_for_application(false);
-        self.connection.requests.fetch_sub(1, Ordering::Relaxed);
+        self.turn(false);
+        add(&self.connection.requests, -1);
     }
+}
+
+/// Changes a counter that only the calling thread changes.
+fn add(counter: &AtomicU32, change: i32) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add_signed(change), Ordering::Relaxed);
 }
 
 fn millis(time: Duration) -> u64 {

@@ -228,6 +228,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.connections.lock().remove(&self.connection);
+        self.connection.is_served_by(None);
     }
 }
 

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -255,16 +255,11 @@ impl Parts {
             });
             async move {
                 let Some((answering, open)) = served else { return Ok(()) };
-                tokio::select! {
-                    biased;
-                    () = open.connection.ended() => Ok(()),
-                    outcome = answering => {
-                        if outcome.as_ref().is_err_and(is_unreadable) {
-                            open.was_unreadable();
-                        }
-                        outcome
-                    }
+                let outcome = UntilEnded { answering, connection: Arc::clone(&open.connection), task: None }.await;
+                if outcome.as_ref().is_err_and(is_unreadable) {
+                    open.was_unreadable();
                 }
+                outcome
             }
         })
     }
@@ -288,6 +283,31 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+pin_project! {
+    /// Serves a connection until it is over, or the registry ends it.
+    struct UntilEnded<F> {
+        #[pin]
+        answering: F,
+        connection: Arc<Connection>,
+        // The waker that the connection has.
+        task: Option<Waker>,
+    }
+}
+
+impl<F: Future<Output = Result<(), E>>, E> Future for UntilEnded<F> {
+    type Output = Result<(), E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if !this.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            this.connection.is_served_by(Some(context.waker().clone()));
+            *this.task = Some(context.waker().clone());
+        }
+        // Each request comes by here: one load, and no lock.
+        if this.connection.has_ended() { Poll::Ready(Ok(())) } else { this.answering.poll(context) }
+    }
 }
 
 pin_project! {

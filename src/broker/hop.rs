@@ -157,8 +157,8 @@ fn answer<'a>(broker: &'a Broker, env: &Env, request: &HttpRequest) -> Told<'a> 
                     (&page, told.or_else(|| text(request.headers(), &header::REFERER)))
                 }),
             });
-            // Another node may have ended this ID a moment ago; the store knows.
-            let ended = (!is_new).then(|| {
+            // Another node may have ended this ID a moment ago; the store knows. Without a write there is no question.
+            let ended = (!is_new && matches!(noted, Noted::Waiting(_))).then(|| {
                 let denied = broker.set_master(env, &SiteState::DENIED, now);
                 let answer = redirect(Redirect::Onward, page.clone().with_empty_parameter(), denied);
                 Ended { visitor: identity.visitor, revoked: Arc::clone(&env.revoked), answer }

@@ -107,8 +107,10 @@ impl TrustedProxies {
     pub fn client_key(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> ClientKey {
         let mut context = digest::Context::new(&digest::SHA256);
         let client = self.client(peer, headers);
-        if let Some(address) = client {
-            context.update(address.to_string().as_bytes());
+        match client {
+            Some(IpAddr::V4(four)) => context.update(&four.to_ipv6_mapped().octets()),
+            Some(IpAddr::V6(six)) => context.update(&six.octets()),
+            None => {}
         }
         let more: &[HeaderName] = if client.is_some() { &[] } else { &[X_FORWARDED_FOR, header::FORWARDED, header::COOKIE] };
         for name in [header::USER_AGENT, header::ACCEPT_LANGUAGE].iter().chain(more) {

@@ -33,12 +33,25 @@ pub struct Arrived {
 /// A token, and what came with it.
 #[derive(Clone, Copy)]
 pub struct Brought<'a> {
-    /// The token.
-    pub token: &'a str,
-    /// The request that brought it.
-    pub head: &'a RequestHead,
-    /// The origin of the page that led here: as the browser says, or the page's own script (rule L2).
-    pub referrer: Option<&'a str>,
+    token: &'a str,
+    unverified: Result<UnverifiedToken<'a>, TokenRefusal>,
+    head: &'a RequestHead,
+    referrer: Option<&'a str>,
+}
+
+impl<'a> Brought<'a> {
+    /// `head` is the request that brought `token`. `referrer` is the origin of the page that led here: as the browser says, or the
+    /// page's own script (rule L2).
+    #[must_use]
+    pub fn new(token: &'a str, head: &'a RequestHead, referrer: Option<&'a str>) -> Self {
+        Self { token, unverified: UnverifiedToken::parse(token), head, referrer }
+    }
+
+    /// Whether it says that it is a link token.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        self.unverified.as_ref().is_ok_and(|token| token.kind() == TokenKind::Link)
+    }
 }
 
 /// A token that counts if this is its first use.
@@ -68,13 +81,13 @@ pub fn check(
     state: &SiteState,
     standing: Standing,
 ) -> Result<Arriving, Refusal> {
-    let Brought { token, head, referrer } = *brought;
+    let Brought { token, unverified, head, referrer } = *brought;
     if token.is_empty() {
         return Err(Refusal::Empty);
     }
     let Some(basis) = standing.basis() else { return Err(Refusal::NoConsent) };
     let now = env.clock.now();
-    let unverified = UnverifiedToken::parse(token).map_err(Refusal::Token)?;
+    let unverified = unverified.map_err(Refusal::Token)?;
     if served.site.role == Role::Primary {
         // Nobody issues tokens for the primary; one that comes is a site's try to choose the master (rule B6).
         return Err(Refusal::Token(TokenRefusal::WrongParty));

@@ -110,7 +110,7 @@ pub async fn exchange(
     // cookie stays: it is what starts no second hop (rule S18).
     let is_lost = site.satellite.is_some() && facts.cookies.state.hop_begun.is_none();
     let over = || if is_lost { None } else { env.cookies.clear_hop() };
-    let brought = arrive::Brought { token: &token, head, referrer };
+    let brought = arrive::Brought::new(&token, head, referrer);
     let outcome = match check(satellite, env, served, &brought, &facts.cookies.state, facts.standing(site)) {
         Ok(arriving) => {
             let claim = arriving.claim(satellite, env).claimed().await;

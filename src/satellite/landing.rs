@@ -22,13 +22,15 @@ pub struct Waiting {
     pub(super) claim: ClaimSoon,
     pub(super) arriving: Arriving,
     pub(super) landing: Landing,
+    pub(super) onward: Onward,
 }
 
 impl Waiting {
     /// Waits for the claim, for the replay memory's own time at most, and says what becomes of the request.
     pub async fn page(self, satellite: &Satellite, env: &Env, served: &ServedSite) -> Page {
         let outcome = self.arriving.finish(satellite, served, self.claim.claimed().await);
-        self.landing.land(satellite, env, served, outcome)
+        let onward = self.onward;
+        self.landing.land(satellite, env, served, outcome, |_| onward)
     }
 }
 
@@ -48,7 +50,6 @@ pub(super) struct Landing {
     pub(super) clean: String,
     pub(super) state: SiteState,
     pub(super) standing: Standing,
-    pub(super) onward: Onward,
     pub(super) is_link: bool,
     pub(super) keeps_cookies: bool,
     /// What clients that look alike share (rule S16).
@@ -61,12 +62,15 @@ pub(super) struct Landing {
 }
 
 impl Landing {
+    /// `onward` says where a browser goes from the clean path and query if its token does not count. Most do, and then nothing
+    /// asks.
     pub(super) fn land(
-        mut self,
+        self,
         satellite: &Satellite,
         env: &Env,
         served: &ServedSite,
         outcome: Result<Arrived, Refusal>,
+        onward: impl FnOnce(&str) -> Onward,
     ) -> Page {
         let (code, flow) = outcome.map_or_else(|refusal| (refusal.code(), None), |arrived| (arrived.code, arrived.flow));
         env.observer.saw(&Event { site: &served.site.origin, asking: None, step: Step::Arrival, code, flow });
@@ -77,19 +81,23 @@ impl Landing {
         if let (true, Some(client)) = (self.state.hop_begun.is_some(), self.client.known()) {
             satellite.bare_clients.remove(client, uptime);
         }
-        let ends_a_hop = !self.is_link && outcome.err().is_none_or(Refusal::ends_a_hop);
         let may_be_a_round = !self.is_link && outcome.err().is_none_or(Refusal::may_be_a_round);
         let is_in_loop = may_be_a_round && satellite.arrivals.has_come(self.arrival, uptime);
+        let refusal = match outcome {
+            Ok(arrived) => return self.adopted(env, served, arrived, is_in_loop),
+            Err(refusal) => refusal,
+        };
+        let ends_a_hop = !self.is_link && refusal.ends_a_hop();
         // Another node of the site may take tokens, and start hops: a redirect could lead there and back.
-        if is_in_loop || matches!(outcome, Err(Refusal::SiteRefused)) {
-            self.onward = Onward::Page;
-        } else if !ends_a_hop && self.keeps_cookies && matches!(self.onward, Onward::Page) {
-            self.onward = Onward::Clean;
-        }
-        match outcome {
-            Ok(arrived) => self.adopted(env, served, arrived, is_in_loop),
-            Err(refusal) => self.refused(satellite, env, served, refusal),
-        }
+        let onward = if is_in_loop || refusal == Refusal::SiteRefused {
+            Onward::Page
+        } else {
+            match onward(&self.clean) {
+                Onward::Page if !ends_a_hop && self.keeps_cookies => Onward::Clean,
+                onward => onward,
+            }
+        };
+        self.refused(satellite, env, served, refusal, onward)
     }
 
     /// The ID cookie, and the clean URL (rule R1). The hop cookie goes too, if the browser has brought the note of its hop: where
@@ -110,8 +118,8 @@ impl Landing {
         }
     }
 
-    fn refused(self, satellite: &Satellite, env: &Env, served: &ServedSite, refusal: Refusal) -> Page {
-        let Self { clean, state, standing, onward, keeps_cookies, client, now, .. } = self;
+    fn refused(self, satellite: &Satellite, env: &Env, served: &ServedSite, refusal: Refusal, onward: Onward) -> Page {
+        let Self { clean, state, standing, keeps_cookies, client, now, .. } = self;
         match (onward, PageUrl::on(&served.site.origin, &clean)) {
             (Onward::Clean, Ok(page)) => return Page::Answer(redirect(Redirect::Clean, page.into_location(), None)),
             (Onward::Hop(start), _) if refusal.leads_to_a_hop() => {

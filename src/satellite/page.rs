@@ -31,8 +31,7 @@ use crate::http::{Env, ServedSite};
 use crate::store::mints::PendingMint;
 use crate::store::record_keeper::Sighting;
 use crate::store::replay::Claiming;
-use crate::token::claims::{Flow, FlowSecret, TokenKind};
-use crate::token::verify::UnverifiedToken;
+use crate::token::claims::{Flow, FlowSecret};
 
 use super::Satellite;
 use super::arrive::{Brought, check};
@@ -212,8 +211,8 @@ impl Request<'_> {
             }
             Parameter::Once(token) if !token.is_empty() && !self.env.may(self.head) => Err(ArrivalRefusal::TooMany),
             Parameter::Once(token) => {
-                is_link = UnverifiedToken::parse(token).is_ok_and(|token| token.kind() == TokenKind::Link);
-                let brought = Brought { token, head: self.head, referrer: referrer_origin(&self.head.headers) };
+                let brought = Brought::new(token, self.head, referrer_origin(&self.head.headers));
+                is_link = brought.is_link();
                 check(self.satellite, self.env, self.served, &brought, state, self.standing)
             }
             Parameter::Absent | Parameter::Repeated => Err(ArrivalRefusal::Repeated),
@@ -221,12 +220,11 @@ impl Request<'_> {
         let clean = without_parameter(self.facts.path_and_query).into_owned();
         let client = client();
         let arrival = self.satellite.arrivals.key(client.any(), &self.head.headers, &self.env.cookies, &self.served.site, &clean);
-        let onward = if is_stop { Onward::Page } else { self.onward(&clean, is_link) };
+        let onward = |clean: &str| if is_stop { Onward::Page } else { self.onward(clean, is_link) };
         let landing = Landing {
             clean,
             state: *state,
             standing: self.standing,
-            onward,
             is_link,
             keeps_cookies: self.facts.keeps_cookies(),
             client,
@@ -234,14 +232,17 @@ impl Request<'_> {
             now: self.now,
             begun,
         };
-        let land = |landing: Landing, outcome| Decided::Now(landing.land(self.satellite, self.env, self.served, outcome));
+        let land = |landing: Landing, outcome| Decided::Now(landing.land(self.satellite, self.env, self.served, outcome, onward));
         let arriving = match checked {
             Ok(arriving) => arriving,
             Err(refusal) => return land(landing, Err(refusal)),
         };
         match arriving.claim(self.satellite, self.env) {
             Claiming::Now(claim) => land(landing, arriving.finish(self.satellite, self.served, claim)),
-            Claiming::Soon(claim) => Decided::AfterClaim(Box::new(Waiting { claim, arriving, landing })),
+            Claiming::Soon(claim) => {
+                let onward = onward(&landing.clean);
+                Decided::AfterClaim(Box::new(Waiting { claim, arriving, landing, onward }))
+            }
         }
     }
 
