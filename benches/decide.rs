@@ -87,6 +87,8 @@ fn headers(cookie: &str) -> HeaderMap {
 
 fn decisions(criterion: &mut Criterion) {
     let site = shop();
+    let revoked = RevokedIds::default();
+    revoked.completed(NOW);
     let env = Env {
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom::new()),
@@ -94,7 +96,7 @@ fn decisions(criterion: &mut Criterion) {
         observer: Arc::new(Log),
         proxies: TrustedProxies::new(Vec::new()),
         rates: RateLimit::new(Rate::default()),
-        revoked: Arc::new(RevokedIds::default()),
+        revoked: Arc::new(revoked),
         mints: Arc::default(),
     };
     let value = known().write(&site.cookie_key);

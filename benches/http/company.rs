@@ -118,6 +118,7 @@ impl Company {
                 ca_file: None,
                 refusals_file: None,
                 siblings_file: None,
+                ended_ids_file: None,
                 resolve: std::collections::HashMap::new(),
                 probe_interval: Duration::from_secs(1),
                 probe_timeout: Duration::from_secs(5),

@@ -5,6 +5,7 @@ use crate::domain::site::Role;
 use crate::http::event::{Step, Work};
 use crate::store::record_writer::StoreStatus;
 use crate::store::replay::Replay;
+use crate::store::revoked_ids::Knowledge;
 
 use super::exposition::{Exposition, Family, Kind};
 use super::metrics::{Metrics, outcome};
@@ -53,6 +54,12 @@ const REPLAY_ENTRIES: Family = gauge("throughline_replay_entries", "Used tokens 
 const REPLAY_CAPACITY: Family = gauge("throughline_replay_capacity", "Used tokens that can be remembered in this process.");
 const REVOCATIONS_UP: Family =
     gauge("throughline_revocations_up", "Whether the last look for IDs that have ended found the list.");
+const REVOCATIONS_KNOWN: Family =
+    gauge("throughline_revocations_known", "0 while the node has no list of ended IDs at all and hands out no ID but new ones.");
+const REVOCATIONS_AGE: Family = gauge(
+    "throughline_revocations_age_seconds",
+    "For how long the list of ended IDs has not been known to be complete, where there is one.",
+);
 const REVOKED: Family = gauge("throughline_revoked_ids", "IDs that have ended and are held in memory.");
 const KEY_AGE: Family = gauge("throughline_signing_key_age_seconds", "For how long the site's key has been signing.");
 const NEXT_KEY: Family =
@@ -93,8 +100,7 @@ pub fn exposition(metrics: &Metrics, process: &dyn Watched) -> String {
     broker(&mut text, process);
     store(&mut text, metrics, process);
     replay(&mut text, process);
-    one(&mut text, &REVOCATIONS_UP, u64::from(process.revoked().is_current()));
-    one(&mut text, &REVOKED, process.revoked().len());
+    revocations(&mut text, process);
     sites(&mut text, metrics, process);
     one(&mut text, &LOG_LOST, process.log_lines_lost());
     let Reloads { done, refused, is_last_refused } = process.reloads();
@@ -119,6 +125,17 @@ pub fn exposition(metrics: &Metrics, process: &dyn Watched) -> String {
     text.sample(BUILD.name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
     one(&mut text, &STARTED, metrics.started().0);
     text.into_text()
+}
+
+fn revocations(text: &mut Exposition, process: &dyn Watched) {
+    let revoked = process.revoked();
+    one(text, &REVOCATIONS_UP, u64::from(revoked.knowledge() == Knowledge::Current));
+    one(text, &REVOCATIONS_KNOWN, u64::from(revoked.is_known()));
+    text.family(&REVOCATIONS_AGE);
+    if let Some(at) = revoked.complete_at() {
+        text.sample(REVOCATIONS_AGE.name, &[], process.clock().now().since(at).as_secs());
+    }
+    one(text, &REVOKED, revoked.len());
 }
 
 fn one(text: &mut Exposition, family: &Family, value: u64) {

@@ -7,7 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
-use crate::domain::documents::Health;
+use crate::domain::documents::{Health, RevocationsHealth};
 use crate::domain::site::Role;
 use crate::http::answer::json;
 
@@ -28,6 +28,7 @@ struct Process<'a> {
     /// Whether the store takes writes; only on a broker node.
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<&'static str>,
+    revocations: RevocationsHealth,
 }
 
 /// The answer to `/health`.
@@ -50,6 +51,7 @@ pub fn health(process: &dyn Watched) -> HttpResponse {
         unable,
         broker: is_satellite.then(|| process.satellite().breaker.circuit().as_str()),
         store: process.keeper().map(|keeper| keeper.writer().state().status.as_str()),
+        revocations: process.revoked().health(now),
     };
     json(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body, None)
 }

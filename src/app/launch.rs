@@ -28,7 +28,9 @@ use crate::http::event::Observer;
 use crate::http::host;
 use crate::http::remote_records::ApiKeys;
 use crate::satellite::Satellite;
-use crate::satellite::watch::{Pace, catch_up, wait_until_ready};
+use crate::satellite::revocations::EndedList;
+use crate::satellite::watch::{Pace, wait_until_ready};
+use crate::store::ended_file::EndedFile;
 use crate::store::rate_limit::RateLimit;
 use crate::store::redis_replay::{RedisReplay, RedisSettings};
 use crate::store::refusal_file::RefusalFile;
@@ -86,6 +88,7 @@ pub struct Launch {
     pub node: Arc<Node>,
     /// Folders of static pages, by the host that they are for.
     pub files: Vec<(String, PathBuf)>,
+    ended_list: Arc<EndedList>,
     listen: Listen,
     workers: Option<usize>,
     outbound: Outbound,
@@ -120,6 +123,7 @@ impl Launch {
         let refusals = outbound.refusals_file.clone().map(RefusalFile::new);
         // A broker node has the sites in its configuration.
         let siblings_file = outbound.siblings_file.clone().filter(|_| broker.is_none()).map(SiblingsFile::new);
+        let ended_file = outbound.ended_ids_file.clone().map(|file| EndedFile::new(file, &primary));
         let outbound = reach(outbound)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let is_watched = admin.is_some() || traces.is_some();
@@ -138,6 +142,8 @@ impl Launch {
         };
         let Recording { records, keeper, store: visitors, mut tasks } = recording;
         tasks.extend(exporting);
+        let ended_list = EndedList::new(Arc::clone(&records), Arc::clone(&revoked), Arc::clone(&clock), ended_file);
+        ended_list.restore();
         let broker_records = keeper.clone().zip(store).map(|(keeper, store)| BrokerRecords { keeper, hop_wait: store.hop_wait });
         let env = Env {
             clock,
@@ -171,6 +177,7 @@ impl Launch {
         let (workers, lost_lines) = (limits.workers, Arc::new(|| 0_u64) as LostLines);
         Ok(Self {
             node,
+            ended_list: Arc::new(ended_list),
             files,
             listen,
             workers,
@@ -210,7 +217,7 @@ impl Launch {
         ready: impl FnOnce(&[SocketAddr]),
     ) -> Result<(), LaunchFailure> {
         let Self { node, files: _, listen, workers, outbound, pace, visitors, tasks, watching, lost_lines, .. } = self;
-        let Self { fixed, api_keys, broker_records, reload, .. } = self;
+        let Self { fixed, api_keys, broker_records, reload, ended_list, .. } = self;
         if let (Some(visitors), Some(keeper)) = (&visitors, &node.satellite.keeper)
             && let Some(fault) = prepare(&**visitors).await?
         {
@@ -218,13 +225,11 @@ impl Launch {
         }
         tasks.into_iter().for_each(|task| drop(spawn(task())));
         // Nobody is to be served by an ID that has ended, so the list is read before the first request, if it can be had.
-        let (records, revoked) = (&*node.satellite.records, &*node.env.revoked);
-        let mut cursor = 0;
-        let ended_ids = timeout(START_TIME_MAX, catch_up(records, revoked, &mut cursor));
+        let ended_ids = timeout(START_TIME_MAX, ended_list.catch_up());
         // Where the broker is this process, it answers once this one listens.
         let is_satellite_alone = node.roles().broker.is_none();
         if is_satellite_alone {
-            node.spawn_watches(&outbound, pace);
+            node.spawn_watches(&outbound, &ended_list, pace);
             let _ = tokio::join!(ended_ids, timeout(START_TIME_MAX, wait_until_ready(&node.satellite)));
         } else {
             let _ = ended_ids.await;
@@ -266,7 +271,7 @@ impl Launch {
             // Its own sites are among those whose keys are fetched, and only now they can be.
             node.satellite.sites_changed.notify_one();
         } else {
-            node.spawn_watches(&outbound, pace);
+            node.spawn_watches(&outbound, &ended_list, pace);
         }
         ready(&addresses);
         notify(&[NotifyState::Ready]);

@@ -28,7 +28,8 @@ use crate::satellite::access::watch_access;
 use crate::satellite::deliver::deliver;
 use crate::satellite::landing::Waiting;
 use crate::satellite::page::{Decided, Page, page};
-use crate::satellite::watch::{Pace, watch_health, watch_revocations, watch_siblings};
+use crate::satellite::revocations::{EndedList, watch_revocations};
+use crate::satellite::watch::{Pace, watch_health, watch_siblings};
 use crate::satellite::{Satellite, choice, exchange, go, me, script_hop, sdk};
 use crate::store::record_writer::WriterState;
 use crate::token::keyset::JWKS_MAX_AGE;
@@ -274,13 +275,14 @@ impl Node {
             sites,
             registered,
             siblings_age_seconds,
+            revocations: Some(self.env.revoked.health(self.env.clock.now())),
         };
         json(status, &health, None)
     }
 
     /// Starts the background tasks on the calling thread's runtime: the watch over the broker, and over the key files.
     /// They end with the runtime.
-    pub fn spawn_watches(self: &Arc<Self>, outbound: &Outbound, pace: Pace) {
+    pub fn spawn_watches(self: &Arc<Self>, outbound: &Outbound, ended_list: &Arc<EndedList>, pace: Pace) {
         // On a broker node too: the primary's own `go` links need to know the other sites, and the watch over those waits
         // until the broker is well.
         let (satellite, to, ending) = (Arc::clone(&self.satellite), outbound.clone(), self.ending.clone());
@@ -300,8 +302,13 @@ impl Node {
         });
         let node = Arc::clone(self);
         supervise("key files", move || watch_key_files(Arc::clone(&node)));
-        let (records, revoked) = (Arc::clone(&self.satellite.records), Arc::clone(&self.env.revoked));
-        supervise("revocations", move || watch_revocations(Arc::clone(&records), Arc::clone(&revoked), pace.revocations));
+        let (list, satellite) = (Arc::clone(ended_list), Arc::clone(&self.satellite));
+        supervise("revocations", move || watch_revocations(Arc::clone(&list), Arc::clone(&satellite), pace));
+        let list = Arc::clone(ended_list);
+        supervise("ended IDs on disk", move || {
+            let list = Arc::clone(&list);
+            async move { list.keep_news().await }
+        });
         let (node, satellite) = (Arc::clone(self), Arc::clone(&self.satellite));
         supervise("API keys", move || {
             let node = Arc::clone(&node);

@@ -12,12 +12,12 @@ use crate::base::id::VisitorId;
 use crate::base::origin::Origin;
 use crate::domain::arrival::TOO_MANY;
 use crate::domain::consent::Choice;
-use crate::domain::decision::Reason;
+use crate::domain::decision::{Reason, UNJUDGED};
 use crate::domain::hop_request::{self, Endpoint, HopRequest, way_back};
 use crate::domain::record::Outcome;
 use crate::domain::referrer::Referrer;
 use crate::domain::site::RegisteredSite;
-use crate::domain::site_cookie::{Identity, SiteState, Source};
+use crate::domain::site_cookie::{Identity, Reading, SiteState, Source};
 use crate::domain::url::Location;
 use crate::http::Env;
 use crate::http::answer::{Answer, Redirect, Refusal, redirect};
@@ -142,7 +142,7 @@ fn answer<'a>(broker: &'a Broker, env: &Env, request: &HttpRequest) -> Told<'a> 
     let client = || env.proxies.client_key(request.peer_addr().map(|address| address.ip()), request.headers());
     let keeps_cookies = facts.cookies.seen;
     let question = Asking { site, query, is_settled, keeps_cookies, client: &client, refused_by_browser, now };
-    match take(broker, env, &question, facts.cookies.state) {
+    match take(broker, env, &question, &facts.cookies) {
         Ok(Answered { asked, identity, token, cookie, code }) => {
             let flow = Some(asked.flow);
             let page = asked.page.unwrap_or_else(|| way_back(query, &site.origin));
@@ -239,12 +239,17 @@ struct Asking<'a> {
     now: UnixSeconds,
 }
 
-fn take(broker: &Broker, env: &Env, asking: &Asking<'_>, master: SiteState) -> Result<Answered, Nothing> {
+fn take(broker: &Broker, env: &Env, asking: &Asking<'_>, cookies: &Reading) -> Result<Answered, Nothing> {
+    let master = cookies.state;
     let Asking { site, query, is_settled, keeps_cookies, client, refused_by_browser, now } = *asking;
     let asked = hop_request::verify(query, Endpoint::Hop, &broker.primary.site.origin, &site.origin, site.hop_keys(), now)
         .map_err(Nothing::Request)?;
     if refused_by_browser || master.choice == Choice::Denied {
         return Err(Nothing::Visitor(Reason::Refused.code()));
+    }
+    if cookies.is_withheld {
+        // The browser holds an ID, so none is minted over it (rule A14).
+        return Err(Nothing::Visitor(UNJUDGED));
     }
     let (identity, code) = match master.identity {
         Some(identity) => (identity, "hop_known"),
@@ -258,7 +263,7 @@ fn take(broker: &Broker, env: &Env, asking: &Asking<'_>, master: SiteState) -> R
                 env.mints.by_hop(client, uptime);
             }
             // A missing master is minted new, whatever the site may know (rule B6).
-            let visitor = VisitorId::mint(&*env.random).map_err(|_| Nothing::Unable)?;
+            let visitor = env.mint().map_err(|_| Nothing::Unable)?;
             (Identity { visitor, source: Source::Broker, created: now }, "hop_minted")
         }
     };

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use crate::domain::consent::Choice;
+use crate::domain::decision::UNJUDGED;
 use crate::domain::hop_request::{self, Endpoint, HopRequest};
 use crate::domain::site_cookie::Identity;
 use crate::http::Env;
@@ -60,6 +61,7 @@ pub fn whoami(broker: &Broker, env: &Env, request: &HttpRequest) -> HttpResponse
     let (token, code, flow) = match (asked, master.identity) {
         (Err(refusal), _) => (None, refusal.code(), None),
         (Ok(_), _) if refused => (None, "refused", None),
+        (Ok(_), None) if facts.cookies.is_withheld => (None, UNJUDGED, None),
         (Ok(_), None) => (None, "whoami_unknown", None),
         (Ok(asked), Some(identity)) => {
             // It sets no cookie, but the site knows the visitor from now on, and on what consent (rule C4).

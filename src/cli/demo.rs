@@ -156,6 +156,7 @@ fn config(args: &DemoArgs, cast: &Cast, now: UnixSeconds) -> Result<Config, Fail
             ca_file: None,
             refusals_file: None,
             siblings_file: None,
+            ended_ids_file: None,
             resolve: HashMap::new(),
             probe_interval: Duration::from_secs(1),
             // A laptop that is busy with a browser is no broker that is down.

@@ -197,6 +197,8 @@ pub struct Outbound {
     pub refusals_file: Option<PathBuf>,
     /// Keeps the sites and keys that were fetched last, where the broker is another process.
     pub siblings_file: Option<PathBuf>,
+    /// Keeps the list of ended IDs for a start while it cannot be read.
+    pub ended_ids_file: Option<PathBuf>,
     /// Host names that are not looked up, like curl's `--resolve`.
     pub resolve: HashMap<String, SocketAddr>,
     /// From one look at the broker's health to the next.

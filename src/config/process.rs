@@ -18,6 +18,7 @@ const PROBE_INTERVAL_DEFAULT: u64 = 1000;
 const PROBE_TIMEOUT_DEFAULT: u64 = 500;
 const REFUSALS_FILE: &str = "throughline.refusals";
 const SIBLINGS_FILE: &str = "throughline.siblings";
+const ENDED_IDS_FILE: &str = "throughline.ended";
 const REVOCATION_INTERVAL_DEFAULT: u64 = 5000;
 const REPLAY_ENTRIES_DEFAULT: usize = 1_000_000;
 
@@ -73,11 +74,13 @@ pub(super) fn outbound(mut table: Table<'_, '_>, files: &Files<'_>) -> Outbound 
         if is_written { written } else { files.default_file(&table, key, "", name) }
     };
     let (refusals_file, siblings_file) = (kept_file("refusals_file", REFUSALS_FILE), kept_file("siblings_file", SIBLINGS_FILE));
+    let ended_ids_file = kept_file("ended_ids_file", ENDED_IDS_FILE);
     table.finish();
     Outbound {
         ca_file,
         refusals_file,
         siblings_file,
+        ended_ids_file,
         resolve: names.into_iter().map(|found| found.value).collect::<HashMap<_, _>>(),
         probe_interval: Duration::from_millis(probe_interval),
         probe_timeout: Duration::from_millis(probe_timeout),

@@ -9,6 +9,7 @@ use crate::base::origin::Origin;
 use crate::token::claims::{Flow, TokenKind};
 use crate::token::verify::{TokenRefusal, VerifiedToken};
 
+use super::decision::UNJUDGED;
 use super::site_cookie::{Identity, SiteState, Source};
 
 /// The code of whatever a client did too often.
@@ -34,6 +35,8 @@ pub enum Refusal {
     Token(TokenRefusal),
     /// The ID that it brings counts no more (rules C1, C2).
     Revoked,
+    /// Nobody can say now whether the ID that it brings, or the one that the browser holds, was revoked (rule A14).
+    Unjudged,
     /// Another browser's hop, or none, led to this token (rule R4).
     WrongFlow,
     /// The browser does not say that the link's own site led here (rule L2).
@@ -77,6 +80,7 @@ impl Refusal {
                 | Self::TooMany
                 | Self::NoConsent
                 | Self::Revoked
+                | Self::Unjudged
                 | Self::WrongFlow
                 | Self::ReplayUnknown
         )
@@ -101,6 +105,7 @@ impl Refusal {
             Self::SiteRefused => "site_refused",
             Self::Token(refusal) => refusal.code(),
             Self::Revoked => "revoked",
+            Self::Unjudged => UNJUDGED,
             Self::WrongFlow => "wrong_flow",
             Self::WrongReferrer => "wrong_referrer",
             Self::NoNetwork => NO_NETWORK,

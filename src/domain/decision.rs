@@ -111,6 +111,9 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// The code of an ID that nobody can judge now, since the list of revoked IDs was never had (rule A14).
+pub const UNJUDGED: &str = "unjudged";
+
 /// Why a request starts no hop. Each has a stable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -134,6 +137,8 @@ pub enum Reason {
     NoConsent,
     /// S8 or S9: the visitor said no, or the browser did.
     Refused,
+    /// A14: nobody can say now whether the visitor's ID was revoked.
+    Unjudged,
     /// S12: a hop is in flight.
     HopInFlight,
     /// S12: the last one brought nothing, less than a day ago.
@@ -161,6 +166,7 @@ impl Reason {
             Self::Skipped => "skipped",
             Self::NoConsent => "no_consent",
             Self::Refused => "refused",
+            Self::Unjudged => UNJUDGED,
             Self::HopInFlight => "hop_in_flight",
             Self::HopPaused => "hop_paused",
             Self::BrokerUnprobed => "broker_unprobed",
@@ -219,6 +225,9 @@ pub fn decide(facts: &Facts<'_>, site: &Site, circuit: Circuit, now: UnixSeconds
         Standing::Stands(_) => {}
         Standing::Refused => return pass(Reason::Refused),
         Standing::Unknown => return pass(Reason::NoConsent),
+    }
+    if facts.cookies.is_withheld {
+        return pass(Reason::Unjudged);
     }
     let comes_from_here = matches!(facts.fetch_site, Some("same-origin" | "same-site"));
     if !facts.keeps_cookies() && (comes_from_here || facts.is_bare_client) {

@@ -63,6 +63,21 @@ pub struct Health {
     /// On a secondary whose process knows the other sites from disk: how long ago they were fetched, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub siblings_age_seconds: Option<u64>,
+    /// What is known of the list of ended IDs. Absent where a node of an older version answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocations: Option<RevocationsHealth>,
+}
+
+/// What a node knows of the list of ended IDs.
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(remote = "Self")]
+pub struct RevocationsHealth {
+    /// `current`; `stale`: the last look failed; `from_disk`: an earlier process left it, and no look has found it yet; `unknown`:
+    /// there is none, and only IDs that this process has minted itself are handed out.
+    pub status: String,
+    /// How long ago the list was last known to be complete; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub age_seconds: Option<u64>,
 }
 
 /// How the store of a broker node does.
@@ -80,7 +95,7 @@ pub struct StoreHealth {
     pub set_aside: u64,
 }
 
-json_object!(written Metadata, SiteEntry, Health, StoreHealth);
+json_object!(written Metadata, SiteEntry, Health, StoreHealth, RevocationsHealth);
 
 impl Health {
     /// The good status.

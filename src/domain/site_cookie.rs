@@ -133,6 +133,8 @@ pub struct Reading {
     pub seen: bool,
     /// What could be believed.
     pub state: SiteState,
+    /// They hold an ID that is left out of that state, since nobody can say now whether it was revoked (rule A14).
+    pub is_withheld: bool,
     /// The other secret of a rotation protects that state: the site writes the cookie anew with its own.
     pub by_other_secret: bool,
 }
@@ -165,7 +167,7 @@ pub fn read<'a, 'k>(
     for value in values {
         reading.seen = true;
         match value {
-            DENIED => return Reading { seen: true, state: SiteState::DENIED, by_other_secret: false },
+            DENIED => return Reading { seen: true, state: SiteState::DENIED, ..Reading::default() },
             PROBE => {}
             _ if reading.state.identity.is_some() => {}
             _ => {

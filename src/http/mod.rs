@@ -19,14 +19,15 @@ use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderMap;
 
 use crate::base::clock::{Clock, UnixSeconds};
+use crate::base::id::VisitorId;
 use crate::base::network::Network;
-use crate::base::random::Random;
+use crate::base::random::{NoRandomness, Random};
 use crate::domain::site::Site;
 use crate::domain::site_cookie::{Reading, SiteState};
 use crate::store::live_keys::LiveKeys;
 use crate::store::mints::Mints;
 use crate::store::rate_limit::RateLimit;
-use crate::store::revoked_ids::RevokedIds;
+use crate::store::revoked_ids::{RevokedIds, Verdict};
 
 /// What every endpoint is given.
 pub struct Env {
@@ -49,15 +50,28 @@ pub struct Env {
 }
 
 impl Env {
-    /// What the ID cookies of a request to `site` say, and whether they hold a revoked ID: whoever holds one counts as having
-    /// refused (rule C1).
+    /// What the ID cookies of a request to `site` say, and whether they hold a revoked ID: a browser with one counts as having
+    /// refused (rule C1). An ID that cannot be judged is withheld, and its cookie stays as it is (rule A14).
     #[must_use]
     pub fn read_id(&self, headers: &HeaderMap, site: &Site, now: UnixSeconds) -> (Reading, bool) {
         let reading = self.cookies.read_id(headers, site, now);
-        match reading.state.identity {
-            Some(identity) if self.revoked.contains(identity.visitor) => (Reading { state: SiteState::DENIED, ..reading }, true),
-            _ => (reading, false),
+        match reading.state.identity.map(|identity| self.revoked.judge(identity.visitor)) {
+            None | Some(Verdict::Living) => (reading, false),
+            Some(Verdict::Revoked) => (Reading { state: SiteState::DENIED, ..reading }, true),
+            Some(Verdict::Unknown) => {
+                (Reading { state: SiteState { identity: None, ..reading.state }, is_withheld: true, ..reading }, false)
+            }
         }
+    }
+
+    /// A new visitor ID, which counts here even while the list of revoked IDs is out of reach (rule A14).
+    ///
+    /// # Errors
+    /// When there is no randomness; there is then no ID.
+    pub fn mint(&self) -> Result<VisitorId, NoRandomness> {
+        let visitor = VisitorId::mint(&*self.random)?;
+        self.revoked.note_minted(visitor);
+        Ok(visitor)
     }
 
     /// The network of the client that sent a request, as far as the satellite can tell (rule L2).

@@ -10,10 +10,11 @@ use crate::domain::arrival::{self, Alias, Bearer, Refusal};
 use crate::domain::consent::{Basis, Standing};
 use crate::domain::reports::Report;
 use crate::domain::site::Role;
-use crate::domain::site_cookie::SiteState;
+use crate::domain::site_cookie::{Reading, SiteState};
 use crate::http::{Env, ServedSite};
 use crate::store::recent_set::Claim;
 use crate::store::replay::Claiming;
+use crate::store::revoked_ids::Verdict;
 use crate::token::claims::{Flow, TokenKind};
 use crate::token::verify::{TokenRefusal, UnverifiedToken, VerifiedToken};
 
@@ -78,7 +79,7 @@ pub fn check(
     env: &Env,
     served: &ServedSite,
     brought: &Brought<'_>,
-    state: &SiteState,
+    cookies: &Reading,
     standing: Standing,
 ) -> Result<Arriving, Refusal> {
     let Brought { token, unverified, head, referrer } = *brought;
@@ -110,14 +111,16 @@ pub fn check(
         TokenKind::Link => Bearer { referrer, network: env.network(head), ..Bearer::default() },
     };
     arrival::check(&verified, issuer, &bearer)?;
-    if env.revoked.contains(verified.visitor()) {
-        return Err(Refusal::Revoked);
+    match env.revoked.judge(verified.visitor()) {
+        Verdict::Living if !cookies.is_withheld => {}
+        Verdict::Revoked => return Err(Refusal::Revoked),
+        Verdict::Living | Verdict::Unknown => return Err(Refusal::Unjudged),
     }
     let link = match verified.kind() {
         TokenKind::Link => Some(LinkProof { from: issuer.to_string(), token: token.to_owned(), basis }),
         TokenKind::Bounce => None,
     };
-    Ok(Arriving { verified, state: *state, now, link })
+    Ok(Arriving { verified, state: cookies.state, now, link })
 }
 
 impl Arriving {

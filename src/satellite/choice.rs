@@ -137,12 +137,14 @@ async fn answer(
     let now = env.clock.now();
     let facts = facts(&Method::POST, path::CONSENT, &head.headers, env, site, now);
     let signal = facts.gpc && site.honour_gpc;
+    // A choice keeps, or ends, an ID that cannot be judged now as well (rule A14).
+    let held = if facts.cookies.is_withheld { env.cookies.read_id(&head.headers, site, now).state } else { facts.cookies.state };
     // With a refusal by the browser standing, a yes would be kept for nothing: nothing is set (rule S9).
     let (state, keep) = match choice {
-        Choice::Granted => (SiteState { choice, ..facts.cookies.state }, !signal),
+        Choice::Granted => (SiteState { choice, ..held }, !signal),
         _ => (SiteState::DENIED, true),
     };
-    let ended = facts.cookies.state.identity.filter(|_| choice == Choice::Denied);
+    let ended = held.identity.filter(|_| choice == Choice::Denied);
     let reached = match ended {
         Some(identity) => Some(end(satellite, env, site, identity.visitor, now).await),
         None => None,
@@ -178,7 +180,8 @@ fn return_page(origin: &Origin, page: &str) -> PageUrl {
 async fn end(satellite: &Arc<Satellite>, env: &Env, site: &Site, visitor: VisitorId, at: UnixSeconds) -> Reached {
     env.revoked.insert(visitor);
     let ending = spawn(pass_on(Arc::clone(satellite), site.origin.clone(), Report::Refusal { visitor, at }));
-    match ending.await {
+    let (ending, ()) = tokio::join!(ending, env.revoked.journal.settled());
+    match ending {
         Ok(Some(Reported::Recorded | Reported::Revoked)) => Reached::Everywhere,
         Ok(Some(Reported::Failed)) => Reached::OnlyHere("not_yet"),
         Ok(Some(_)) => Reached::OnlyHere("not_taken"),

@@ -23,6 +23,7 @@ use crate::token::claims::FlowSecret;
 use super::Satellite;
 use super::arrive::{self, check};
 use super::me::NOT_SAME_ORIGIN;
+use super::page::judges_tokens;
 
 const NO_CONSENT: Refusal =
     Refusal { status: 409, code: "no_consent", advice: "The visitor has not agreed on this site; ask for consent first." };
@@ -67,7 +68,7 @@ pub fn begin(satellite: &Satellite, env: &Env, served: &ServedSite, request: &Ht
     let now = env.clock.now();
     let facts = facts(request.method(), path::EXCHANGE, request.headers(), env, site, now);
     let Some(basis) = facts.standing(site).basis() else { return NO_CONSENT.json() };
-    if satellite.breaker.circuit() != Circuit::Closed {
+    if satellite.breaker.circuit() != Circuit::Closed || facts.cookies.is_withheld || !judges_tokens(satellite, env) {
         return UNAVAILABLE.json();
     }
     // A hop that is under way in another tab keeps its secret.
@@ -111,7 +112,7 @@ pub async fn exchange(
     let is_lost = site.satellite.is_some() && facts.cookies.state.hop_begun.is_none();
     let over = || if is_lost { None } else { env.cookies.clear_hop() };
     let brought = arrive::Brought::new(&token, head, referrer);
-    let outcome = match check(satellite, env, served, &brought, &facts.cookies.state, facts.standing(site)) {
+    let outcome = match check(satellite, env, served, &brought, &facts.cookies, facts.standing(site)) {
         Ok(arriving) => {
             let claim = arriving.claim(satellite, env).claimed().await;
             arriving.finish(satellite, served, claim)

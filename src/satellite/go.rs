@@ -7,7 +7,7 @@ use crate::base::origin::Origin;
 use crate::base::random::random_bytes;
 use crate::domain::arrival::{NO_NETWORK, TOO_MANY};
 use crate::domain::contract::PREFIX;
-use crate::domain::decision::Facts;
+use crate::domain::decision::{Facts, UNJUDGED};
 use crate::domain::link_url::{Link, decode};
 use crate::domain::site_cookie::Source;
 use crate::domain::url::PageUrl;
@@ -88,6 +88,9 @@ fn token_for(
         return Err("no_consent");
     }
     // A provisional ID is this site's own affair until the broker knows of it.
+    if facts.cookies.is_withheld {
+        return Err(UNJUDGED);
+    }
     let identity = facts.cookies.state.identity.filter(|identity| identity.source != Source::Provisional).ok_or("no_id")?;
     let network = env.network(request.head()).ok_or(NO_NETWORK)?;
     let id = TokenId(random_bytes(&*env.random).map_err(|_| "no_randomness")?);

@@ -74,6 +74,8 @@ fn names<S: Serializer>(siblings: &Arc<Siblings>, serializer: S) -> Result<S::Ok
 struct Known {
     identity: Option<Identity>,
     standing: Standing,
+    /// There is an ID, and nobody can say now whether it counts (rule A14).
+    is_withheld: bool,
     /// The cookie that replaces one with a revoked ID.
     cookie: Option<HeaderValue>,
 }
@@ -83,7 +85,12 @@ fn known(env: &Env, served: &ServedSite, headers: &HeaderMap) -> Known {
     let (reading, is_revoked) = env.read_id(headers, site, now);
     let standing = Standing::new(site.consent, reading.state.choice, site.honour_gpc && gpc(headers));
     let cookie = is_revoked.then(|| env.cookies.set_id(site, served.same_site, &SiteState::DENIED, now)).flatten();
-    Known { identity: reading.state.identity.filter(|_| standing.basis().is_some()), standing, cookie }
+    Known {
+        identity: reading.state.identity.filter(|_| standing.basis().is_some()),
+        standing,
+        is_withheld: reading.is_withheld,
+        cookie,
+    }
 }
 
 /// Answers with what is known of the visitor.
@@ -92,7 +99,7 @@ pub fn me(satellite: &Satellite, env: &Env, served: &ServedSite, request: &HttpR
     if !is_own_page(request.headers(), &served.site, true) {
         return NOT_SAME_ORIGIN.json().into();
     }
-    let Known { mut identity, standing, mut cookie } = known(env, served, request.headers());
+    let Known { mut identity, standing, mut cookie, .. } = known(env, served, request.headers());
     let mut start = None;
     if let Some(offer) = script_hop::offer(satellite, env, served, request) {
         (identity, start) = (offer.identity, Some(offer.may_start));
@@ -162,7 +169,8 @@ pub async fn remember(
         Ok(change) => change,
         Err(refusal) => return property_refused(&refusal),
     };
-    let Known { identity: Some(identity), standing, .. } = known(env, served, headers) else { return NO_VISITOR.json() };
+    let Known { identity, standing, is_withheld, .. } = known(env, served, headers);
+    let Some(identity) = identity else { return if is_withheld { UNAVAILABLE } else { NO_VISITOR }.json() };
     if identity.source == Source::Provisional {
         // The broker does not know this ID and never will: what were remembered of it would be forgotten with it.
         return UNAVAILABLE.json();

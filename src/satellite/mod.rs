@@ -14,6 +14,7 @@ pub mod landing;
 pub mod me;
 pub mod page;
 mod retries;
+pub mod revocations;
 pub mod script_hop;
 pub mod sdk;
 

@@ -7,7 +7,6 @@ use actix_web::dev::RequestHead;
 use actix_web::http::header::{self, HeaderValue};
 
 use crate::base::clock::UnixSeconds;
-use crate::base::id::VisitorId;
 use crate::base::origin::Origin;
 use crate::base::random::{NoRandomness, random_bytes};
 use crate::domain::arrival::{Refusal as ArrivalRefusal, TOO_MANY};
@@ -108,7 +107,7 @@ pub fn page(satellite: &Satellite, env: &Env, served: &ServedSite, head: &Reques
         facts.is_bare_client = client().known().is_some_and(|key| satellite.bare_clients.contains(key, env.clock.uptime()));
     }
     let request = Request { satellite, env, served, head, facts: &facts, standing, is_revoked, now };
-    let decision = decide(&facts, site, circuit(satellite, &site.origin), now);
+    let decision = decide(&facts, site, circuit(satellite, env, &site.origin), now);
     request.follow(decision, None, &client).map_or_else(|| request.consume(client), Decided::Now)
 }
 
@@ -213,7 +212,7 @@ impl Request<'_> {
             Parameter::Once(token) => {
                 let brought = Brought::new(token, self.head, referrer_origin(&self.head.headers));
                 is_link = brought.is_link();
-                check(self.satellite, self.env, self.served, &brought, state, self.standing)
+                check(self.satellite, self.env, self.served, &brought, &self.facts.cookies, self.standing)
             }
             Parameter::Absent | Parameter::Repeated => Err(ArrivalRefusal::Repeated),
         };
@@ -250,7 +249,7 @@ impl Request<'_> {
     /// (rule S18): it is the answer where the same request without the parameter starts no hop.
     fn onward(&self, clean: &str, is_link: bool) -> Onward {
         let (facts, site) = (Facts { path_and_query: clean, ..*self.facts }, &self.served.site);
-        match (decide(&facts, site, circuit(self.satellite, &site.origin), self.now), self.standing.basis()) {
+        match (decide(&facts, site, circuit(self.satellite, self.env, &site.origin), self.now), self.standing.basis()) {
             // The broker may be back by the next request.
             (Decision::Pass(Reason::BrokerUnprobed | Reason::BrokerDown, _), _) if !facts.keeps_cookies() => Onward::Page,
             (Decision::Pass(..), _) => Onward::Clean,
@@ -264,7 +263,7 @@ impl Request<'_> {
 
     /// A provisional ID, while the broker cannot be asked.
     fn mint_provisional(&self) -> Page {
-        let Ok(minted) = VisitorId::mint(&*self.env.random) else { return self.serve_without("no_randomness") };
+        let Ok(minted) = self.env.mint() else { return self.serve_without("no_randomness") };
         self.tell(Step::Page, "provisional", None);
         self.serve_minted(Identity { visitor: minted, source: Source::Provisional, created: self.now }, None)
     }
@@ -283,7 +282,7 @@ impl Request<'_> {
                 pending => pending,
             },
         };
-        let Ok(minted) = VisitorId::mint(&*self.env.random) else { return self.serve_without("no_randomness") };
+        let Ok(minted) = self.env.mint() else { return self.serve_without("no_randomness") };
         self.tell(Step::Page, "minted", None);
         if let Some(keeper) = &self.satellite.keeper {
             let site = &self.served.site.origin;
@@ -331,14 +330,22 @@ impl Start {
 /// Whether hops may go, as far as the broker goes. While its keys are not known, its tokens could not be believed: every
 /// visitor would come back with nothing and be left alone for a day (rules S12, S13). And while it does not know this site,
 /// it would show every visitor its own 400 page (rule B1). Nor could its tokens be taken while nobody can tell whether they were used
-/// before (rule T7).
-pub(super) fn circuit(satellite: &Satellite, site: &Origin) -> Circuit {
+/// before (rule T7), or whether their IDs were revoked (rule A14).
+pub(super) fn circuit(satellite: &Satellite, env: &Env, site: &Origin) -> Circuit {
+    let may_hop = || {
+        satellite.siblings.load().can_hop(site)
+            && satellite.replay.is_ready()
+            && !satellite.access.is_refused(site)
+            && judges_tokens(satellite, env)
+    };
     match satellite.breaker.circuit() {
-        Circuit::Closed
-            if !satellite.siblings.load().can_hop(site) || !satellite.replay.is_ready() || satellite.access.is_refused(site) =>
-        {
-            Circuit::Unprobed
-        }
+        Circuit::Closed if !may_hop() => Circuit::Unprobed,
         circuit => circuit,
     }
+}
+
+/// Whether the ID that a hop brings could be taken. Without the list of revoked IDs, only a broker node takes new ones: it has
+/// minted them itself (rule A14).
+pub(super) fn judges_tokens(satellite: &Satellite, env: &Env) -> bool {
+    env.revoked.is_known() || satellite.keeper.is_some()
 }

@@ -128,7 +128,7 @@ fn on_page<'r, T>(
     if !facts.keeps_cookies() {
         facts.is_bare_client = client().known().is_some_and(|key| satellite.bare_clients.contains(key, env.clock.uptime()));
     }
-    let decision = decide(&facts, site, circuit(satellite, &site.origin), now);
+    let decision = decide(&facts, site, circuit(satellite, env, &site.origin), now);
     then(&Request { satellite, env, served, head: request.head(), facts: &facts, standing, is_revoked, now }, decision, &client)
 }
 

@@ -19,10 +19,6 @@ use crate::token::jwks::read_jwks;
 use crate::token::key::PublicKey;
 use crate::token::keyset::JWKS_MAX_AGE;
 
-use crate::store::records::{Records, Unavailable};
-use crate::store::revoked_ids::RevokedIds;
-use crate::store::visitors::Cursor;
-
 use super::Satellite;
 use crate::domain::siblings::Siblings;
 
@@ -267,46 +263,6 @@ async fn refresh(satellite: &Satellite, client: &Client, scope: Scope, configure
     publish(&primary_keys, &sites);
     // A cache in between may have answered with an old copy.
     complete && named.is_none_or(|named| *named == satellite.siblings.load().digest())
-}
-
-/// Keeps `revoked` up to date from the records: all there are at the start, then every `interval` what is new (rules C1, C2).
-/// It never ends.
-pub async fn watch_revocations(records: Arc<dyn Records>, revoked: Arc<RevokedIds>, interval: Duration) {
-    let mut cursor = 0;
-    let mut is_failing = false;
-    loop {
-        match catch_up(&*records, &revoked, &mut cursor).await {
-            Ok(()) if std::mem::take(&mut is_failing) => tracing::info!("revocations are known again"),
-            Err(unavailable) if !is_failing => {
-                is_failing = true;
-                tracing::warn!(problem = unavailable.0, "revocations cannot be read; those that are known count");
-            }
-            Ok(()) | Err(_) => {}
-        }
-        sleep(interval).await;
-    }
-}
-
-/// Reads the revocations after `cursor`, and moves it.
-///
-/// # Errors
-/// When the records cannot be had. What was read until then counts.
-pub async fn catch_up(records: &dyn Records, revoked: &RevokedIds, cursor: &mut Cursor) -> Result<(), Unavailable> {
-    let outcome = read_revocations(records, revoked, cursor).await;
-    revoked.set_current(outcome.is_ok());
-    outcome
-}
-
-async fn read_revocations(records: &dyn Records, revoked: &RevokedIds, cursor: &mut Cursor) -> Result<(), Unavailable> {
-    loop {
-        let found = records.revocations(*cursor).await?;
-        found.revoked.iter().for_each(|visitor| revoked.insert(*visitor));
-        *cursor = found.cursor;
-        revoked.set_read_until(found.cursor);
-        if !found.more {
-            return Ok(());
-        }
-    }
 }
 
 /// Each site, and where its satellite is, if not on its own origin.

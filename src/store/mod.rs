@@ -2,6 +2,8 @@
 //! many nodes.
 
 mod commits;
+pub mod ended_file;
+pub mod ended_journal;
 pub mod examination;
 pub mod first_pages;
 pub mod live_keys;

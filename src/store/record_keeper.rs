@@ -286,6 +286,8 @@ impl Records for Keeper {
             }
             outcomes.push(reported);
         }
+        // An answer that says that an ID has ended holds for a restart of this node, too (rule A14).
+        self.revoked.journal.settled().await;
         Ok(outcomes)
     }
 

@@ -75,6 +75,8 @@ struct Request {
     gpc: bool,
     gpc_ignored: bool,
     source: Option<Source>,
+    /// The cookies hold an ID that nobody can judge.
+    withheld: bool,
     /// Seconds since the last hop began; less than zero when it is in the future.
     hop_ago: Option<i64>,
     junk_cookie: bool,
@@ -89,7 +91,12 @@ impl Request {
     }
 
     fn sends_cookies(&self) -> bool {
-        self.junk_cookie || self.hop_cookie || self.source.is_some() || self.hop_ago.is_some() || self.choice != Choice::None
+        self.junk_cookie
+            || self.withheld
+            || self.hop_cookie
+            || self.source.is_some()
+            || self.hop_ago.is_some()
+            || self.choice != Choice::None
     }
 
     fn consent_stands(&self) -> bool {
@@ -117,6 +124,7 @@ impl Request {
             ("S13", self.circuit != Circuit::Closed),
             ("S14", !self.path.fit),
             ("S16", !self.sends_cookies() && (self.bare || matches!(self.from, Some("same-origin" | "same-site")))),
+            ("A14", self.withheld),
             ("primary", self.primary),
         ];
         rules.into_iter().filter(|(rule, broken)| *broken && (of.is_empty() || of.contains(rule))).map(|(rule, _)| rule).collect()
@@ -142,7 +150,12 @@ impl Request {
             is_partial_or_scripted: self.scripted,
             user_agent: self.agent.0,
             gpc: self.gpc,
-            cookies: Reading { seen: self.junk_cookie || state != SiteState::default(), state, ..Reading::default() },
+            cookies: Reading {
+                seen: self.junk_cookie || self.withheld || state != SiteState::default(),
+                state,
+                is_withheld: self.withheld,
+                ..Reading::default()
+            },
             has_hop_cookie: self.hop_cookie,
             is_bare_client: self.bare,
         };
@@ -200,8 +213,8 @@ fn requests() -> impl Strategy<Value = Request> {
         prop::bool::ANY,
         seldom(),
     );
-    let service = (seldom(), mostly(Circuit::Closed, &[Circuit::Unprobed, Circuit::Open, Circuit::HalfOpen]));
-    (browser, page, visitor, service).prop_map(|(browser, (path, pairs), visitor, (bare, circuit))| {
+    let service = (seldom(), seldom(), mostly(Circuit::Closed, &[Circuit::Unprobed, Circuit::Open, Circuit::HalfOpen]));
+    (browser, page, visitor, service).prop_map(|(browser, (path, pairs), visitor, (withheld, bare, circuit))| {
         let (get, dest, mode, from, legacy, speculative, agent, html, scripted) = browser;
         let (primary, required, choice_required, choice_implied, gpc, gpc_ignored, source, hop_ago, junk_cookie, hop_cookie) =
             visitor;
@@ -223,7 +236,8 @@ fn requests() -> impl Strategy<Value = Request> {
             choice,
             gpc,
             gpc_ignored,
-            source,
+            source: source.filter(|_| !withheld),
+            withheld,
             hop_ago,
             junk_cookie,
             hop_cookie,
@@ -246,6 +260,7 @@ const fn rules_of(reason: Reason) -> &'static [&'static str] {
         Reason::Skipped => &["S7"],
         Reason::NoConsent => &["S8"],
         Reason::Refused => &["S8", "S9"],
+        Reason::Unjudged => &["A14"],
         Reason::HopInFlight | Reason::HopPaused => &["S12"],
         Reason::BrokerUnprobed | Reason::BrokerDown => &["S13"],
         Reason::UrlUnfit => &["S14"],
@@ -311,6 +326,6 @@ fn the_generator_meets_every_decision_and_every_rule_alone() {
         }
     }
     assert!(starts > 1000, "{starts} starts");
-    let all = ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S16", "primary"];
+    let all = ["S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S16", "A14", "primary"];
     assert_eq!(alone, all.into_iter().collect(), "each rule must also be met as the only one broken");
 }

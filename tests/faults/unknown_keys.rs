@@ -20,6 +20,7 @@ use crate::support::wire;
 
 const METADATA: &str = "/.well-known/throughline";
 const JWKS: &str = "/_throughline/jwks.json";
+const REVOCATIONS: &str = "/_throughline/api/revocations?after=0";
 const HEALTH: &str = "/_throughline/health";
 const TOKENS: u32 = 10_000;
 
@@ -33,7 +34,14 @@ fn documents(company: &Company) -> Vec<(&'static str, String)> {
         "sites": [site(&company.shop), site(&company.learn)],
     });
     let keys = company.folder.keys("brand").jwks(SystemClock::new().now());
-    vec![(HEALTH, json!({"status": "ok"}).to_string()), (METADATA, metadata.to_string()), (JWKS, keys)]
+    // Without the list of ended IDs, no token of the broker's counts (rule A14).
+    let revocations = json!({"revoked": [], "cursor": 0, "more": false});
+    vec![
+        (HEALTH, json!({"status": "ok"}).to_string()),
+        (METADATA, metadata.to_string()),
+        (JWKS, keys),
+        (REVOCATIONS, revocations.to_string()),
+    ]
 }
 
 /// A token of the broker's, and the browser whose hop it answers.

@@ -11,6 +11,7 @@ mod balancer;
 mod beside;
 mod cascade;
 mod circles;
+mod ended;
 mod ending;
 mod fleet;
 mod frozen;

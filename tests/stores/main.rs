@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ended_file;
 mod replay;
 mod replay_faults;
 mod replay_nodes;

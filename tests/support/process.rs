@@ -156,7 +156,8 @@ pub(crate) fn is_healthy(port: u16, host: &str, is_primary: bool) -> bool {
 /// Whether a secondary's health says that the broker is well and that its metadata, which lists the site, has been fetched.
 pub(crate) fn sees_broker(health: &wire::Answer) -> bool {
     let health = health.json();
-    health["broker"] == "closed" && health["registered"] == true
+    // Without the list of ended IDs no hop starts (rule A14).
+    health["broker"] == "closed" && health["registered"] == true && health["revocations"]["status"] != "unknown"
 }
 
 /// Whether the site knows `sibling`: a link there is let through.
