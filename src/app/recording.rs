@@ -79,16 +79,17 @@ impl Recording {
     }
 }
 
-/// A store of the configured kind. Nothing has been connected yet; a server is trusted as every other one of `outbound`.
+/// A store of the configured kind. Nothing has been connected yet. A server is trusted as every other one of `outbound`, unless
+/// its URL names authorities of its own.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When a certificate or key of the URL cannot be used, or the system gives no thread.
 pub fn open(place: &StorePlace, outbound: &Outbound) -> Result<Arc<dyn VisitorStore>, LaunchFailure> {
     Ok(match place {
         StorePlace::Memory => Arc::new(SqliteStore::memory()),
         StorePlace::Sqlite(file) => Arc::new(SqliteStore::file(file)),
         StorePlace::Postgres(url) => {
-            let store = PostgresStore::new(url, &outbound.tls);
+            let store = PostgresStore::new(url, Arc::clone(&outbound.roots));
             Arc::new(store.map_err(|error| LaunchFailure::new(format!("[store] url: {error}")))?)
         }
     })

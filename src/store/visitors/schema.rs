@@ -4,15 +4,15 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::StoreFault;
 use super::migrations::{SQLITE, missing};
 use super::sqlite::APPLICATION_ID;
+use super::{Peek, StoreFault};
 
 /// The version of the schema in a file; `None` when there is none yet.
 ///
 /// # Errors
 /// When the file cannot be read, is another application's, or is of a newer version than this program.
-pub fn sqlite_schema(file: &Path) -> Result<Option<u32>, StoreFault> {
+pub fn sqlite_schema(file: &Path) -> Result<Option<Peek>, StoreFault> {
     let metadata = match file.metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -36,7 +36,7 @@ pub fn sqlite_schema(file: &Path) -> Result<Option<u32>, StoreFault> {
     }
     let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     missing(&SQLITE, found)?;
-    Ok(Some(found))
+    Ok(Some(Peek { version: found, ..Peek::default() }))
 }
 
 /// A URI that tells SQLite to make no lock and no log.
@@ -68,7 +68,7 @@ mod tests {
         let store = SqliteStore::file(&file);
         store.prepare().await.unwrap();
         let beside = names(folder.path());
-        assert_eq!(sqlite_schema(&file), Ok(Some(2)), "with the broker at work");
+        assert_eq!(sqlite_schema(&file), Ok(Some(Peek { version: 2, ..Peek::default() })), "with the broker at work");
         assert_eq!(names(folder.path()), beside);
         drop(store);
         // Its thread ends by and by, and takes the log away.
@@ -78,7 +78,7 @@ mod tests {
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        assert_eq!(sqlite_schema(&file), Ok(Some(2)));
+        assert_eq!(sqlite_schema(&file), Ok(Some(Peek { version: 2, ..Peek::default() })));
         assert_eq!(names(folder.path()), ["50% #1?.sqlite"]);
 
         std::fs::write(folder.path().join("text"), "not a database, but long enough to be looked at ".repeat(10)).unwrap();

@@ -21,7 +21,7 @@ use crate::domain::record::{Change, Held, Outcome, Write};
 use crate::domain::record_batch::{Loaded, Plan, Put, plan, touched};
 
 use super::super::{StoreFault, signed};
-use super::link::fault;
+use super::fault::fault;
 use super::uuid;
 
 /// How often a batch begins anew. Each time another node was first, so that one got on.
