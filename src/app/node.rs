@@ -262,10 +262,16 @@ impl Node {
         });
         let api_key = self.satellite.access.is_refused(&served.site.origin).then(|| Health::REFUSED.to_owned());
         let sites = self.roles().broker.as_ref().filter(|_| is_broker).map(|broker| broker.registry_digest().to_owned());
+        let replay = self.satellite.replay.is_shared_one_ready().filter(|_| !is_broker);
+        let replay = replay.map(|is_ready| if is_ready { Health::OK } else { Health::DOWN }.to_owned());
         let siblings = self.satellite.siblings.load();
         let registered = siblings.is_registered(&served.site.origin).filter(|_| !is_broker);
         let siblings_age_seconds = siblings.restored_from().map(|at| self.env.clock.now().since(at).as_secs());
-        json(status, &Health { status: word.into(), broker, api_key, store, sites, registered, siblings_age_seconds }, None)
+        json(
+            status,
+            &Health { status: word.into(), broker, api_key, replay, store, sites, registered, siblings_age_seconds },
+            None,
+        )
     }
 
     /// Starts the background tasks on the calling thread's runtime: the watch over the broker, and over the key files.

@@ -76,6 +76,11 @@ pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> Option<bool>
         }
         _ => {}
     }
+    if health.replay.as_deref() == Some(Health::DOWN) {
+        let advice = "Look at the Redis of [replay] and at the way to it. Until it answers, tokens are refused, and new visitors get no ID.";
+        checkup.fail(HEALTH, origin, "the replay memory does not answer", advice);
+        return Some(false);
+    }
     match health.store {
         Some(store) if store.status != Health::OK || store.lost > 0 => {
             let seen =
