@@ -229,6 +229,6 @@ async fn a2_a_sweep_that_meets_a_store_that_is_down_is_retried() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!swept.is_finished());
     server.start_again();
-    tokio::time::timeout(Duration::from_secs(60), swept).await.expect("it ends").expect("it does not panic");
+    tokio::time::timeout(Duration::from_secs(180), swept).await.expect("it ends").expect("it does not panic");
     assert_eq!(server.sql(&url, "SELECT count(*) FROM visitor"), "0");
 }
