@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
 use throughline::config::{StoreConfig, StorePlace};
+use throughline::domain::postgres_url::PostgresUrl;
 use throughline::store::revoked_ids::{RevokedIds, Verdict};
 
 use company::Company;
@@ -51,7 +52,7 @@ fn main() {
 
 fn store(place: &str) -> StorePlace {
     if place.starts_with("postgres://") {
-        StorePlace::Postgres(place.to_owned().into())
+        StorePlace::Postgres(PostgresUrl::parse(place, |_, path| Ok(path.into())).expect("a URL"))
     } else {
         StorePlace::Sqlite(place.into())
     }

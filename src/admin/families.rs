@@ -66,7 +66,7 @@ const NEXT_KEY: Family =
     gauge("throughline_signing_key_next_timestamp_seconds", "When the site's next key begins to sign, where one is waiting.");
 const LAST_EXCHANGE: Family =
     gauge("throughline_last_exchange_timestamp_seconds", "When a token last counted on the site, where one has.");
-const LOG_LOST: Family = counter("throughline_log_lines_lost_total", "Lines of the log that nobody took in time.");
+const LOG_LOST: Family = counter("throughline_log_lines_lost_total", "Lines of the log that were not written.");
 const RELOADS: Family = counter("throughline_reloads_total", "How often the configuration was read again.");
 const LAST_RELOAD: Family = gauge("throughline_last_reload_ok", "0 while the last SIGHUP was refused, else 1.");
 const CERTIFICATE: Family = gauge(

@@ -25,6 +25,9 @@ struct Process<'a> {
     /// The circuit to the broker; not told where no satellite is served.
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<&'static str>,
+    /// Whether the replay memory that this process shares with others answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<&'static str>,
     /// Whether the store takes writes; only on a broker node.
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<&'static str>,
@@ -50,6 +53,7 @@ pub fn health(process: &dyn Watched) -> HttpResponse {
         ready,
         unable,
         broker: is_satellite.then(|| process.satellite().breaker.circuit().as_str()),
+        replay: process.satellite().replay.is_shared_one_ready().map(|is_ready| if is_ready { Health::OK } else { Health::DOWN }),
         store: process.keeper().map(|keeper| keeper.writer().state().status.as_str()),
         revocations: process.revoked().health(now),
     };

@@ -263,6 +263,8 @@ impl Node {
         });
         let api_key = self.satellite.access.is_refused(&served.site.origin).then(|| Health::REFUSED.to_owned());
         let sites = self.roles().broker.as_ref().filter(|_| is_broker).map(|broker| broker.registry_digest().to_owned());
+        let replay = self.satellite.replay.is_shared_one_ready().filter(|_| !is_broker);
+        let replay = replay.map(|is_ready| if is_ready { Health::OK } else { Health::DOWN }.to_owned());
         let siblings = self.satellite.siblings.load();
         let registered = siblings.is_registered(&served.site.origin).filter(|_| !is_broker);
         let siblings_age_seconds = siblings.restored_from().map(|at| self.env.clock.now().since(at).as_secs());
@@ -272,6 +274,7 @@ impl Node {
             api_key,
             revocations_read: store.is_some().then(|| self.env.revoked.read_until()),
             store,
+            replay,
             sites,
             registered,
             siblings_age_seconds,

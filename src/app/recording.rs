@@ -81,16 +81,17 @@ impl Recording {
     }
 }
 
-/// A store of the configured kind. Nothing has been connected yet; a server is trusted as every other one of `outbound`.
+/// A store of the configured kind. Nothing has been connected yet. A server is trusted as every other one of `outbound`, unless
+/// its URL names authorities of its own.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When a certificate or key of the URL cannot be used, or the system gives no thread.
 pub fn open(place: &StorePlace, outbound: &Outbound) -> Result<Arc<dyn VisitorStore>, LaunchFailure> {
     Ok(match place {
         StorePlace::Memory => Arc::new(SqliteStore::memory()),
         StorePlace::Sqlite(file) => Arc::new(SqliteStore::file(file)),
         StorePlace::Postgres(url) => {
-            let store = PostgresStore::new(url, &outbound.tls);
+            let store = PostgresStore::new(url, Arc::clone(&outbound.roots));
             Arc::new(store.map_err(|error| LaunchFailure::new(format!("[store] url: {error}")))?)
         }
     })
@@ -102,7 +103,7 @@ pub(super) async fn prepare(store: &dyn VisitorStore) -> Result<Option<StoreFaul
     let prepared = tokio::time::timeout(PREPARE_TIME_MAX, store.prepare()).await;
     match prepared.unwrap_or_else(|_| Err(StoreFault::Unavailable("no answer in time".into()))) {
         Ok(()) => Ok(None),
-        Err(fault @ (StoreFault::Unavailable(_) | StoreFault::Damaged(_))) => Ok(Some(fault)),
+        Err(fault @ (StoreFault::Unavailable(_) | StoreFault::Busy(_) | StoreFault::Damaged(_))) => Ok(Some(fault)),
         Err(fault) => Err(LaunchFailure::new(format!("[store] {fault}"))),
     }
 }

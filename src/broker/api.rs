@@ -3,7 +3,7 @@
 //! 1. Each site, the primary too, authenticates with its API key, as a bearer token (RFC 6750), and acts for itself.
 //! 2. It may touch only visitors that it has seen; of others it learns nothing, not even whether they are there: 404.
 //! 3. Properties have a version, sent as `ETag` and asked for with `If-Match` (RFC 9110 section 13.1.1).
-//! 4. What cannot be now is 503, and may be asked again.
+//! 4. What cannot be now is 503, and may be asked again. An answer waits for the store for `STORE_TIME_MAX` at most.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -19,7 +19,7 @@ use crate::domain::properties::PropertyChange;
 use crate::domain::record::{Outcome, Versioned};
 use crate::domain::reports::{REPORTS_MAX, Reports, ReportsAnswer, VisitorDocument};
 use crate::http::answer::{Refusal, json, property_refused, public_json};
-use crate::store::records::Records as _;
+use crate::store::records::{Records as _, in_time};
 use crate::token::keyset::JWKS_MAX_AGE;
 
 use super::Broker;
@@ -176,7 +176,7 @@ impl Broker {
 }
 
 async fn read(broker: &Broker, site: &Origin, visitor: VisitorId) -> HttpResponse {
-    match broker.keeper.read(site, visitor).await {
+    match in_time(broker.keeper.read(site, visitor)).await {
         Ok(Some(record)) => {
             let tag = etag(record.version);
             with_etag(json(StatusCode::OK, &VisitorDocument { visitor, record: *record }, None), tag)
@@ -200,7 +200,7 @@ async fn change(broker: &Broker, site: &Origin, visitor: VisitorId, if_match: &[
         Ok(change) => change,
         Err(refusal) => return property_refused(&refusal),
     };
-    match broker.keeper.change_properties(site, visitor, change, expected).await {
+    match in_time(broker.keeper.change_properties(site, visitor, change, expected)).await {
         Ok(outcome) => changed(&outcome),
         Err(_) => UNAVAILABLE.json(),
     }
@@ -236,7 +236,7 @@ async fn reports(broker: &Broker, site: &Origin, body: &web::Bytes) -> HttpRespo
     if reports.len() > REPORTS_MAX {
         return BAD_REPORTS.json();
     }
-    match broker.keeper.report(site, reports).await {
+    match in_time(broker.keeper.report(site, reports)).await {
         Ok(outcomes) => json(StatusCode::OK, &ReportsAnswer { outcomes }, None),
         Err(_) => UNAVAILABLE.json(),
     }
@@ -249,7 +249,7 @@ async fn revocations(broker: &Broker, query: &str) -> HttpResponse {
         Some(cursor) => cursor.parse().ok(),
     };
     let Some(after) = after else { return BAD_CURSOR.json() };
-    match broker.keeper.revocations(after).await {
+    match in_time(broker.keeper.revocations(after)).await {
         Ok(revocations) => json(StatusCode::OK, &revocations, None),
         Err(_) => UNAVAILABLE.json(),
     }

@@ -2,7 +2,8 @@
 //!
 //! 1. A check has a stable name in kebab-case, for scripts and for the documentation.
 //! 2. What is not well comes with advice, in a sentence or two.
-//! 3. No finding holds a token, a cookie's value or a visitor ID: it is shown on terminals and kept in the logs of CI (rule R8).
+//! 3. No finding holds a token or a cookie's value: it is shown on terminals and kept in the logs of CI (rule R8). A visitor ID
+//!    is in a finding only where the operator has to act on that visitor's record.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

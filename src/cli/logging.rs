@@ -1,8 +1,8 @@
 //! The log: to standard error, one line an event, and never in a request's way.
 //!
 //! 1. What clients wrote is escaped, so that an event is one line (rule A7). Our own lines hold none of it anyhow.
-//! 2. A line is handed to a thread that writes. When nobody takes what it has written, as with a full pipe or disk, lines are
-//!    lost and counted: a page must not wait for a log (the first law).
+//! 2. A line is handed to a thread that writes. Lines that find no room, because a pipe is full, are lost and counted, and so are
+//!    those that a full disk refuses: a page must not wait for a log (the first law).
 //! 3. The level is for our own events: at a low one, the libraries would write whole requests, with tokens and cookies in
 //!    them (rule R8).
 
@@ -138,8 +138,10 @@ impl Lines {
             std::mem::swap(&mut text, &mut waiting.text);
             waiting.is_being_written = true;
             drop(waiting);
-            // A terminal or a pipe that is gone has nobody who would read what is wrong.
-            let _ = place.write_all(&text);
+            let written = write_whole(&mut place, &text);
+            // A line of which only a part is there counts as lost.
+            let lost = text[written..].iter().filter(|octet| **octet == b'\n').count();
+            self.lost.fetch_add(lost as u64, Ordering::Relaxed);
             text.clear();
         }
     }
@@ -147,6 +149,20 @@ impl Lines {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How much of the text was written. There is no second try: on a full disk, every line would wait for the ones before it.
+fn write_whole(place: &mut impl Write, text: &[u8]) -> usize {
+    let mut written = 0;
+    while written < text.len() {
+        match place.write(&text[written..]) {
+            Ok(0) => break,
+            Ok(taken) => written += taken,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    written
 }
 
 impl Write for &Lines {
@@ -219,5 +235,17 @@ mod tests {
         let text = String::from_utf8_lossy(&taken);
         assert_eq!(text.lines().count(), total - lost, "what was taken in is written, and whole");
         assert!(text.starts_with("0\n1\n2\n"));
+    }
+
+    /// /dev/full refuses every write, as a full disk does.
+    #[test]
+    fn a7_lines_that_a_full_disk_refuses_are_counted() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let lines = Lines::to(full);
+        for number in 0..1000 {
+            (&*lines).write_all(format!("{number}\n").as_bytes()).unwrap();
+        }
+        drop(Logging { lines: Arc::clone(&lines), level: Arc::new(|_| ()) });
+        assert_eq!(lines.lost.load(Ordering::Relaxed), 1000);
     }
 }

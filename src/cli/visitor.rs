@@ -146,7 +146,7 @@ pub fn run(
 /// What can be put right here is a mistake; what may pass by itself, a fault.
 pub(super) fn refused(fault: StoreFault) -> Failure {
     match fault {
-        StoreFault::Unavailable(_) => Failure::fault(format_args!("[store] {fault}")),
+        StoreFault::Unavailable(_) | StoreFault::Busy(_) => Failure::fault(format_args!("[store] {fault}")),
         StoreFault::Newer { .. } | StoreFault::Refused(_) | StoreFault::Damaged(_) => {
             Failure::mistake(format_args!("[store] {fault}"))
         }

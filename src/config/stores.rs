@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio_postgres::config::Host;
-use zeroize::Zeroizing;
+use crate::domain::postgres_url::PostgresUrl;
 
 use super::ServedSite;
 use super::files::Files;
@@ -43,14 +42,14 @@ impl StoreConfig {
 }
 
 /// A backend, and where it is.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorePlace {
     /// Gone with the process.
     Memory,
     /// A file of SQLite.
     Sqlite(PathBuf),
-    /// A PostgreSQL server, by its connection URL, which may hold a password.
-    Postgres(Zeroizing<String>),
+    /// A PostgreSQL server.
+    Postgres(PostgresUrl),
 }
 
 impl StorePlace {
@@ -60,35 +59,7 @@ impl StorePlace {
         match self {
             Self::Memory => "in memory".to_owned(),
             Self::Sqlite(file) => format!("SQLite in {}", file.display()),
-            Self::Postgres(url) => match url.parse::<tokio_postgres::Config>() {
-                Ok(config) => format!("PostgreSQL, {}", server(&config)),
-                Err(_) => "PostgreSQL".to_owned(),
-            },
-        }
-    }
-}
-
-/// The servers and the database that a connection URL names.
-fn server(config: &tokio_postgres::Config) -> String {
-    let ports = config.get_ports();
-    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
-        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-        match host {
-            Host::Tcp(name) => format!("{name}:{port}"),
-            Host::Unix(folder) => format!("{} (port {port})", folder.display()),
-        }
-    });
-    let hosts = hosts.collect::<Vec<_>>().join(", ");
-    // Without a name, it is the user's own.
-    config.get_dbname().map_or_else(|| hosts.clone(), |name| format!("database {name} at {hosts}"))
-}
-
-impl std::fmt::Debug for StorePlace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Memory => f.write_str("Memory"),
-            Self::Sqlite(file) => write!(f, "Sqlite({})", file.display()),
-            Self::Postgres(_) => f.write_str("Postgres(..)"),
+            Self::Postgres(url) => url.name(),
         }
     }
 }
@@ -143,11 +114,8 @@ fn place(url: &str, files: &Files<'_>) -> Result<StorePlace, String> {
         return files.new_file(path).map(StorePlace::Sqlite);
     }
     if POSTGRES.iter().any(|scheme| url.starts_with(scheme)) {
-        let known = url.parse::<tokio_postgres::Config>();
-        return match known {
-            Ok(config) if !config.get_hosts().is_empty() => Ok(StorePlace::Postgres(Zeroizing::new(url.to_owned()))),
-            _ => Err("not a PostgreSQL URL (not repeated here); write one such as \"postgres://user:password@host:5432/database\", special characters percent-encoded".into()),
-        };
+        let file = |name: &str, path: &str| if name == "sslkey" { files.private_file(path) } else { files.file(path) };
+        return PostgresUrl::parse(url, file).map(StorePlace::Postgres);
     }
     Err("not the URL of a store (not repeated here); write one such as \"sqlite:throughline.sqlite\" or \"postgres://user@host/database\"".into())
 }

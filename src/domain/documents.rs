@@ -48,6 +48,10 @@ pub struct Health {
     /// `refused`: the broker does not accept the API key of this site, so the site takes no IDs.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub api_key: Option<String>,
+    /// On a secondary whose process shares its replay memory with others: `ok`, or `down`, and then tokens are refused. Pages do
+    /// not need it, so it says nothing on `status`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub replay: Option<String>,
     /// On the primary: how the store does. Hops do not need it, so it says nothing on `status`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub store: Option<StoreHealth>,
@@ -102,6 +106,8 @@ impl Health {
     pub const OK: &'static str = "ok";
     /// Of the API key: the broker answers it with 401.
     pub const REFUSED: &'static str = "refused";
+    /// Of the replay memory: it does not answer.
+    pub const DOWN: &'static str = "down";
     /// The bad one.
     pub const UNABLE: &'static str = "unable";
     /// Its process is about to end: whoever balances load sends others elsewhere, while requests are still answered.

@@ -13,6 +13,7 @@ pub mod hop_request;
 pub mod link_url;
 pub mod own_hosts;
 pub mod parameter;
+pub mod postgres_url;
 pub mod properties;
 pub mod rate;
 pub mod record;

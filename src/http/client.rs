@@ -23,7 +23,9 @@ pub const BODY_MAX: usize = 4 * 1024 * 1024;
 pub struct Outbound {
     /// Hosts that are not looked up, and where they are.
     pub resolve: HashMap<String, SocketAddr>,
-    /// Whom to trust.
+    /// The authorities to trust.
+    pub roots: Arc<rustls::RootCertStore>,
+    /// TLS that trusts them.
     pub tls: Arc<rustls::ClientConfig>,
 }
 
@@ -36,13 +38,13 @@ impl Outbound {
         resolve: HashMap<String, SocketAddr>,
         extra: Vec<rustls::pki_types::CertificateDer<'static>>,
     ) -> Result<Self, rustls::Error> {
-        let roots = trusted(extra)?;
+        let roots = Arc::new(trusted(extra)?);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
+            .with_root_certificates(Arc::clone(&roots))
             .with_no_client_auth();
-        Ok(Self { resolve, tls: Arc::new(tls) })
+        Ok(Self { resolve, roots, tls: Arc::new(tls) })
     }
 
     /// A client for the thread that asks.

@@ -24,7 +24,7 @@ use crate::domain::contract::path;
 use crate::domain::properties::{Limit, PropertyChange, PropertyRefusal};
 use crate::domain::record::{Outcome, Record, Versioned};
 use crate::domain::reports::{Report, Reported, Reports, ReportsAnswer, Revocations, VisitorDocument};
-use crate::store::records::{Records, Unavailable};
+use crate::store::records::{Records, STORE_TIME_MAX, Unavailable};
 use crate::store::visitors::Cursor;
 
 use super::client::{Ask, Outbound};
@@ -32,8 +32,10 @@ use super::client::{Ask, Outbound};
 /// How many requests are under way to the broker at most.
 const ASKING_MAX: usize = 256;
 
-/// How long the broker may take over one.
-const ASK_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long the broker may take over one: longer than it waits for its store, so that its own answer is heard.
+pub const ASK_TIME_MAX: Duration = Duration::from_secs(2);
+
+const _: () = assert!(STORE_TIME_MAX.as_millis() < ASK_TIME_MAX.as_millis());
 
 /// What each site of this process shows to the broker, by its origin.
 pub type ApiKeys = ArcSwap<HashMap<String, ApiKey>>;

@@ -30,6 +30,7 @@ use crate::domain::url::PageUrl;
 use crate::http::answer::{OnlyHere, Redirect, Refusal, json, redirect};
 use crate::http::body::{Body, body_kind};
 use crate::http::facts::{SEC_FETCH_SITE, facts, is_own_page, referrer_origin, text};
+use crate::http::remote_records::ASK_TIME_MAX;
 use crate::http::{Env, ServedSite};
 
 use super::Satellite;
@@ -47,6 +48,9 @@ const DOUBLED_CHOICE: Refusal = Refusal {
 /// How long the answer to a refusal waits for the disk, and for the broker.
 const DISK_TIME_MAX: Duration = Duration::from_millis(500);
 const BROKER_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// A proxy waits for longer than [`ASK_TIME_MAX`].
+const _: () = assert!(DISK_TIME_MAX.as_millis() + BROKER_TIME_MAX.as_millis() < ASK_TIME_MAX.as_millis());
 
 #[derive(Serialize)]
 struct Answered {

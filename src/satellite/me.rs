@@ -22,6 +22,7 @@ use crate::domain::siblings::Siblings;
 use crate::domain::site_cookie::{Identity, SiteState, Source};
 use crate::http::answer::{Answer, Refusal, json, property_refused};
 use crate::http::facts::{gpc, is_own_page};
+use crate::http::remote_records::ASK_TIME_MAX;
 use crate::http::{Env, ServedSite};
 use crate::store::records::{Records, Unavailable};
 
@@ -161,7 +162,6 @@ pub async fn remember(
     headers: &HeaderMap,
     body: &web::Bytes,
 ) -> HttpResponse {
-    let site = &served.site.origin;
     if !is_own_page(headers, &served.site, false) {
         return NOT_SAME_ORIGIN.json();
     }
@@ -177,21 +177,32 @@ pub async fn remember(
     }
     let now = env.clock.now();
     let records = &*satellite.records;
+    // One bound over all that follows: a proxy in front must not wait for longer (rule A2).
+    let outcome = timeout(ASK_TIME_MAX, remembered(records, served, &identity, standing, change, now)).await;
+    match outcome {
+        Ok(Ok(Outcome::Properties(now))) => json(StatusCode::OK, &Remembered { properties: now.properties }, None),
+        Ok(Ok(Outcome::Refused(refusal))) => property_refused(&refusal),
+        Ok(Ok(Outcome::NotSeen | Outcome::Revoked)) => NO_VISITOR.json(),
+        Ok(Ok(_) | Err(_)) | Err(_) => UNAVAILABLE.json(),
+    }
+}
+
+async fn remembered(
+    records: &dyn Records,
+    served: &ServedSite,
+    identity: &Identity,
+    standing: Standing,
+    change: PropertyChange,
+    now: UnixSeconds,
+) -> Result<Outcome, Unavailable> {
+    let site = &served.site.origin;
     // An ID that came by a link is another site's word: it gives nothing that the broker did not confirm (rule L10).
     let is_brokers = identity.source == Source::Broker;
-    let outcome = match records.change_properties(site, identity.visitor, change.clone(), None).await {
-        Ok(Outcome::NotSeen)
-            if is_brokers && claim(records, served, &identity, standing, now).await == Ok(Reported::Recorded) =>
-        {
+    match records.change_properties(site, identity.visitor, change.clone(), None).await {
+        Ok(Outcome::NotSeen) if is_brokers && claim(records, served, identity, standing, now).await == Ok(Reported::Recorded) => {
             records.change_properties(site, identity.visitor, change, None).await
         }
         outcome => outcome,
-    };
-    match outcome {
-        Ok(Outcome::Properties(now)) => json(StatusCode::OK, &Remembered { properties: now.properties }, None),
-        Ok(Outcome::Refused(refusal)) => property_refused(&refusal),
-        Ok(Outcome::NotSeen | Outcome::Revoked) => NO_VISITOR.json(),
-        Ok(_) | Err(_) => UNAVAILABLE.json(),
     }
 }
 

@@ -216,8 +216,8 @@ impl Worker {
         match fault {
             // A store that refuses may be another application's, or may have given no rights.
             StoreFault::Refused(_) => self.store.prepare().await,
-            StoreFault::Unavailable(_) => self.store.commit(Vec::new()).await.map(drop),
-            StoreFault::Damaged(_) | StoreFault::Newer { .. } => Err(fault.clone()),
+            StoreFault::Busy(_) => self.store.commit(Vec::new()).await.map(drop),
+            StoreFault::Unavailable(_) | StoreFault::Damaged(_) | StoreFault::Newer { .. } => Err(fault.clone()),
         }
     }
 

@@ -10,7 +10,7 @@ use super::visitors::{StoreFault, VisitorStore};
 
 /// From one examination to the next, and while the store is damaged or unavailable.
 const INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-const INTERVAL_AFTER_FAULT: Duration = Duration::from_secs(60);
+const INTERVAL_AFTER_FAULT: Duration = Duration::from_secs(10);
 
 /// Examines the store and tells the writer, which reports the store's status. It never ends.
 pub async fn examine(store: Arc<dyn VisitorStore>, writer: RecordWriter) {

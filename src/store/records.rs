@@ -1,6 +1,9 @@
 //! What a satellite asks of the visitor records, wherever they are: in this process, or behind the broker's API.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use tokio::time::timeout;
 
 use crate::base::id::VisitorId;
 use crate::base::origin::Origin;
@@ -43,3 +46,16 @@ pub struct Unavailable(
     /// Why, without anything secret.
     pub String,
 );
+
+/// How long an answer waits for the store. A satellite waits longer than that for the broker's answer (`ASK_TIME_MAX`), and every
+/// proxy of examples/ and deploy/ longer than the satellite: a database that hangs must not make a node look dead
+/// (tests/proxies/limits.rs).
+pub const STORE_TIME_MAX: Duration = Duration::from_millis(1500);
+
+/// What the records answer within [`STORE_TIME_MAX`]. What was begun may be done all the same.
+///
+/// # Errors
+/// Those of `asked`, and when there is no answer in time.
+pub async fn in_time<T>(asked: impl Future<Output = Result<T, Unavailable>>) -> Result<T, Unavailable> {
+    timeout(STORE_TIME_MAX, asked).await.unwrap_or_else(|_| Err(Unavailable("no answer from the store in time".into())))
+}

@@ -51,6 +51,12 @@ impl Replay {
         }
     }
 
+    /// Whether the shared memory can be asked just now; `None` for one in this process.
+    #[must_use]
+    pub fn is_shared_one_ready(&self) -> Option<bool> {
+        matches!(self, Self::Shared(_)).then(|| self.is_ready())
+    }
+
     /// Claims `key`. `uptime` is that of this process: it decides how long a memory in this process remembers.
     #[must_use]
     pub fn claim(&self, key: u128, uptime: Duration) -> Claiming {

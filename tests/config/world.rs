@@ -59,7 +59,7 @@ pub(crate) fn env(name: &str) -> Option<String> {
     match name {
         "SHOP_SECRET" => Some("IiMkJSYnKCkqKywtLi8wMTIzNDU2Nzg5Ojs8PT4_QEE".into()),
         "BAD_SECRET" | "REDIS_PASSWORD" => Some("hunter2".into()),
-        "STORE_URL" => Some("postgres://ann:hunter2@db.internal/visitors".into()),
+        "STORE_URL" => Some("postgres://ann:hunter2@db.internal/visitors?sslmode=verify-full&sslrootcert=extra-ca.pem".into()),
         "BAD_STORE" => Some("hunter2".into()),
         "EMPTY_PASSWORD" => Some(String::new()),
         _ => None,

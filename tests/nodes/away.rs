@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use throughline::base::clock::{Clock as _, SystemClock};
+use throughline::store::records::STORE_TIME_MAX;
 
 use crate::ask::{Hop, api, configuration, hop, record, refuse, set, store, wait_for, wait_until_written};
 use crate::load::Over;
@@ -20,8 +21,9 @@ use crate::support::process::Process;
 const HOP_WAIT_MS: u64 = 20;
 const HOP_BOUND: Duration = Duration::from_millis(HOP_WAIT_MS + 1500);
 
-/// The API may wait for the store's bound of five seconds, and for one try before its own.
-const API_BOUND: Duration = Duration::from_secs(12);
+/// How long an answer of the API waits for the store, and the room that a busy machine needs. The store's own bounds, of five
+/// seconds, are beyond it.
+const API_BOUND: Duration = Duration::from_millis(STORE_TIME_MAX.as_millis() as u64 + 1500);
 
 const GONE: &str = "the store takes no writes";
 const BACK: &str = "the store takes writes again";

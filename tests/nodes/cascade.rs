@@ -7,6 +7,7 @@ use std::time::Duration;
 use throughline::base::clock::{Clock as _, SystemClock, UnixSeconds};
 use throughline::base::id::VisitorId;
 use throughline::domain::consent::Basis;
+use throughline::domain::postgres_url::PostgresUrl;
 use throughline::domain::record::{AliasKind, Change, Held, Outcome, Write, Writer};
 use throughline::http::client::Outbound;
 use throughline::store::record_writer::RecordWriter;
@@ -72,8 +73,9 @@ async fn refuse(store: &Arc<dyn VisitorStore>, tied: u32, others: std::ops::Rang
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a10_a_chain_and_a_star_of_ten_thousand_ids_hold_up_no_refusal() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let tls = Outbound::new(Default::default(), Vec::new()).expect("Mozilla's roots").tls;
-    let postgres = PostgresStore::new(&Postgres::shared().new_database(), &tls).expect("a store");
+    let roots = Outbound::new(Default::default(), Vec::new()).expect("Mozilla's roots").roots;
+    let url = PostgresUrl::parse(&Postgres::shared().new_database(), |_, path| Ok(path.into())).expect("a URL");
+    let postgres = PostgresStore::new(&url, roots).expect("a store");
     let stores: [(&str, Arc<dyn VisitorStore>); 2] =
         [("SQLite", Arc::new(SqliteStore::file(&folder.path().join("visitors.sqlite")))), ("PostgreSQL", Arc::new(postgres))];
     for (name, store) in stores {

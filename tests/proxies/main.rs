@@ -13,6 +13,7 @@ mod asking;
 mod dialects;
 mod escape;
 mod hosts;
+mod limits;
 mod passing;
 mod real_browser;
 mod running;

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::application;
 use super::files::{Folder, Part, SITES, Setup};
-use super::process::{Process, free_port, is_healthy, knows, wait_until};
+use super::process::{Process, free_port, is_healthy, knows, says, sees_broker, sees_broker_beside, wait_until};
 
 /// The company.
 pub(crate) struct Company {
@@ -178,9 +178,10 @@ impl Company {
     pub(crate) fn wait_until_ready(&mut self) -> Result<(), String> {
         let (port, broker_port) = (self.port(), self.broker_port());
         let (shop, learn) = (self.folder.pages_of_shop(&self.shop), self.learn.clone());
+        let sees = if port == broker_port { sees_broker_beside } else { sees_broker };
         let mut is_over = || self.processes.iter_mut().any(Process::has_ended);
         wait_until("the primary is well", &mut is_over, || is_healthy(broker_port, "brand.localhost", true))?;
-        wait_until("the secondaries see the broker", &mut is_over, || is_healthy(port, "shop.localhost", false))?;
+        wait_until("the secondaries see the broker", &mut is_over, || says(port, "shop.localhost", sees))?;
         wait_until("the sites know each other", &mut is_over, || {
             knows(port, "shop.localhost", &learn) && knows(broker_port, "brand.localhost", &shop)
         })

@@ -211,12 +211,18 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// A program of the newest version that Debian has installed.
-fn tool(name: &str) -> PathBuf {
+/// The folder with the programs of the newest version that Debian has installed.
+pub(crate) fn tools() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let numbered = versions.filter_map(|version| Some((version.file_name().to_str()?.parse::<u32>().ok()?, version.path())));
-    let newest = numbered.max().map(|(_, path)| path.join("bin").join(name));
-    newest.filter(|tool| tool.exists()).unwrap_or_else(|| panic!("no {name}; is the Debian package postgresql installed?"))
+    let newest = numbered.max().map(|(_, path)| path.join("bin"));
+    newest.expect("PostgreSQL; is the Debian package postgresql installed?")
+}
+
+fn tool(name: &str) -> PathBuf {
+    let tool = tools().join(name);
+    assert!(tool.exists(), "no {name}; is the Debian package postgresql installed?");
+    tool
 }
 
 fn signal(signal: &str, process: u32) {

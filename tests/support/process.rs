@@ -149,15 +149,25 @@ pub(crate) fn wait_until(what: &str, mut is_over: impl FnMut() -> bool, mut is_s
 
 /// Whether the site answers that it is well, and, on a secondary, that the broker is and knows the site.
 pub(crate) fn is_healthy(port: u16, host: &str, is_primary: bool) -> bool {
-    let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
-    wire::send(port, request.as_bytes()).is_ok_and(|answer| answer.status == 200 && (is_primary || sees_broker(&answer)))
+    says(port, host, |health| is_primary || sees_broker(health))
 }
 
-/// Whether a secondary's health says that the broker is well and that its metadata, which lists the site, has been fetched.
+/// Whether a site answers for its health, and says what is asked for.
+pub(crate) fn says(port: u16, host: &str, what: impl FnOnce(&wire::Answer) -> bool) -> bool {
+    let request = format!("GET /_throughline/health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
+    wire::send(port, request.as_bytes()).is_ok_and(|answer| answer.status == 200 && what(&answer))
+}
+
+/// Whether a secondary's health says that hops start: the broker is well, its metadata, which lists the site, has been fetched,
+/// and the list of ended IDs is known (rule A14).
 pub(crate) fn sees_broker(health: &wire::Answer) -> bool {
+    sees_broker_beside(health) && health.json()["revocations"]["status"] != "unknown"
+}
+
+/// The same for a secondary in the broker's own process, which needs no list for new visitors.
+pub(crate) fn sees_broker_beside(health: &wire::Answer) -> bool {
     let health = health.json();
-    // Without the list of ended IDs no hop starts (rule A14).
-    health["broker"] == "closed" && health["registered"] == true && health["revocations"]["status"] != "unknown"
+    health["broker"] == "closed" && health["registered"] == true
 }
 
 /// Whether the site knows `sibling`: a link there is let through.

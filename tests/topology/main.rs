@@ -9,6 +9,7 @@ mod support;
 mod alerts;
 mod compose;
 mod fleet;
+mod hanging;
 mod health;
 mod image;
 mod killed;

@@ -76,6 +76,11 @@ pub(super) async fn health(party: &Party, checkup: &mut Checkup) -> Option<bool>
         }
         _ => {}
     }
+    if health.replay.as_deref() == Some(Health::DOWN) {
+        let advice = "Look at the Redis of [replay] and at the way to it. Until it answers, tokens are refused, and new visitors get no ID.";
+        checkup.fail(HEALTH, origin, "the replay memory does not answer", advice);
+        return Some(false);
+    }
     match health.store {
         Some(StoreHealth { status, waiting, lost, set_aside }) if status != Health::OK || lost > 0 || set_aside > 0 => {
             let status = shown(&status);

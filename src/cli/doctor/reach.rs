@@ -103,7 +103,7 @@ impl Means {
             checkup.skip(TLS, origin, "plain http, which only this machine may have");
         }
         let resolve = [(origin.host().to_owned(), address)].into();
-        let client = Outbound { resolve, tls: Arc::clone(&self.outbound.tls) }.bare_client(self.timeout);
+        let client = Outbound { resolve, ..self.outbound.clone() }.bare_client(self.timeout);
         Some(Party { origin: origin.clone(), client, timeout: self.timeout })
     }
 

@@ -168,6 +168,8 @@ pub struct StoreSize {
 pub enum StoreFault {
     /// It cannot be had just now: down, full, locked, too slow. Trying again may help.
     Unavailable(String),
+    /// It is available, and did not do this now: the records are locked, or it took too long. Other writes may be taken.
+    Busy(String),
     /// What it holds is damaged. Trying again may help once an operator has restored it.
     Damaged(String),
     /// Its schema is of a newer version of Throughline. Trying again does not help.
@@ -185,6 +187,7 @@ impl fmt::Display for StoreFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unavailable(what) => write!(f, "the store cannot be had: {what}"),
+            Self::Busy(what) => write!(f, "the store is busy: {what}"),
             Self::Damaged(what) => {
                 write!(f, "the store is damaged: {what}; stop the broker and restore the last backup (docs/operating.md)")
             }

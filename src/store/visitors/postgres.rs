@@ -4,8 +4,11 @@
 //! schema of its own. Statements are prepared, so a pooler in between must keep a session to one server connection.
 
 mod commit;
+mod fault;
 mod link;
+pub mod peek;
 mod schema;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,13 +16,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deadpool_postgres::Client;
+use rustls::RootCertStore;
 use uuid::Uuid;
 
 use crate::base::id::VisitorId;
+use crate::domain::postgres_url::PostgresUrl;
 use crate::domain::record::{Held, Outcome, Write};
 
 use self::commit::commit;
-use self::link::{Link, fault};
+use self::fault::fault;
+use self::link::Link;
 use super::{Cursor, Sampled, SetAside, Slice, StoreFault, StoreSize, SweepBefore, Swept, VisitorStore, signed, unsigned};
 
 /// Up to so many records are counted; of more, the number is what PostgreSQL last estimated.
@@ -65,13 +71,13 @@ const SIZE: &str = "
 pub struct PostgresStore(Link);
 
 impl PostgresStore {
-    /// A store on the server at `url`. Nothing is connected yet. Where the URL's `sslmode` asks for TLS, the server must show
-    /// a certificate that `tls` trusts.
+    /// A store on the server at `url`. Nothing is connected yet. A server with TLS must show a certificate that the URL's
+    /// `sslrootcert` vouches for or, without one, that `roots` do.
     ///
     /// # Errors
-    /// When the URL is none, or the system gives no thread. The error does not repeat the URL.
-    pub fn new(url: &str, tls: &rustls::ClientConfig) -> io::Result<Self> {
-        Link::new(url, tls).map(Self)
+    /// When a file of the URL's cannot be used, or the system gives no thread.
+    pub fn new(url: &PostgresUrl, roots: Arc<RootCertStore>) -> io::Result<Self> {
+        Link::new(url, roots).map(Self)
     }
 }
 

@@ -4,6 +4,8 @@ mod contract;
 mod migrations;
 mod nodes;
 mod postgres_faults;
+mod postgres_tls;
+mod postgres_unusable;
 mod sampling;
 mod sqlite_faults;
 mod sqlite_file;
@@ -11,14 +13,17 @@ mod sweeping;
 mod values;
 mod writing;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use throughline::base::clock::UnixSeconds;
 use throughline::base::id::VisitorId;
 use throughline::domain::consent::Basis;
+use throughline::domain::postgres_url::PostgresUrl;
 use throughline::domain::properties::PropertyChange;
 use throughline::domain::record::{AliasKind, Change, Held, Outcome, Record, Write, Writer};
 use throughline::http::client::Outbound;
@@ -94,8 +99,17 @@ impl Nodes {
 
 /// A store on a PostgreSQL server, which must hold the process's own roots to account for TLS.
 fn postgres(url: &str) -> Arc<dyn VisitorStore> {
-    let tls = Outbound::new(Default::default(), Vec::new()).expect("Mozilla's roots").tls;
-    Arc::new(PostgresStore::new(url, &tls).expect("a store"))
+    postgres_trusting(url, Vec::new())
+}
+
+/// The same, with authorities such as those of `ca_file`.
+fn postgres_trusting(url: &str, authorities: Vec<CertificateDer<'static>>) -> Arc<dyn VisitorStore> {
+    let roots = Outbound::new(HashMap::new(), authorities).expect("roots").roots;
+    Arc::new(PostgresStore::new(&postgres_url(url), roots).expect("a store"))
+}
+
+fn postgres_url(url: &str) -> PostgresUrl {
+    PostgresUrl::parse(url, |_, path| Ok(path.into())).unwrap_or_else(|mistake| panic!("{url}: {mistake}"))
 }
 
 fn sqlite(file: &Path) -> Arc<dyn VisitorStore> {

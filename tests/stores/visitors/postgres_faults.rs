@@ -1,15 +1,12 @@
 //! PostgreSQL breaks: calls end in time and say so, and all goes on when it is back.
 
-use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
 use throughline::base::clock::{Clock as _, SystemClock};
-use throughline::http::client::Outbound;
-use throughline::store::visitors::postgres::PostgresStore;
+use throughline::store::retention::sweep;
 use throughline::store::visitors::{StoreFault, VisitorStore};
 use tokio::task::JoinSet;
 
@@ -194,9 +191,6 @@ async fn t9_no_message_holds_the_password() {
         let fault = postgres(url).prepare().await.expect_err("nobody listens there");
         assert!(!fault.to_string().contains("hunter2"), "{fault}");
     }
-    let tls = Outbound::new(HashMap::new(), Vec::new()).expect("Mozilla's roots").tls;
-    let error = PostgresStore::new("postgres://user:hunter2@host:no-port/x", &tls).err().expect("no URL");
-    assert!(!error.to_string().contains("hunter2"), "{error}");
     let server = Postgres::start(&["password_encryption=scram-sha-256"]);
     server.sql("postgres", "CREATE ROLE somebody LOGIN PASSWORD 'another'");
     let hba = server.sql("postgres", "SHOW hba_file");
@@ -215,32 +209,26 @@ async fn t9_no_message_holds_the_password() {
     assert!(what.contains("28P01") && !what.contains("hunter2"), "{what}");
 }
 
+/// The first sweep meets a server that is down. It is tried again until it has deleted what is too old.
 #[tokio::test]
-async fn a_connection_is_encrypted_to_a_server_that_proves_itself() {
-    let authority = rcgen::KeyPair::generate().expect("a key");
-    let mut parameters = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
-    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let root = parameters.self_signed(&authority).expect("an authority");
-    let issuer = rcgen::Issuer::new(parameters, authority);
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".into()]).expect("parameters");
-    let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
-    let files = [("server.crt", leaf.pem()), ("server.key", key.serialize_pem())];
-    let server = Postgres::start_with(&["ssl=on"], &[(files[0].0, &files[0].1), (files[1].0, &files[1].1)]);
-
-    let trusting = |roots: Vec<CertificateDer<'static>>, mode: &str| {
-        let tls = Outbound::new(HashMap::new(), roots).expect("roots").tls;
-        let url = format!("{}?sslmode={mode}", server.url("postgres"));
-        Arc::new(PostgresStore::new(&url, &tls).expect("a store")) as Arc<dyn VisitorStore>
-    };
-    let store = trusting(vec![root.der().clone()], "require");
+async fn a2_a_sweep_that_meets_a_store_that_is_down_is_retried() {
+    let mut server = Postgres::start(&[]);
+    let url = server.new_database();
+    let store = postgres(&url);
     commit(&store, &[seen(id(1), A, 100)]).await;
-    let encrypted =
-        "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name = 'throughline'";
-    assert_ne!(server.sql("postgres", encrypted), "0");
-    for mode in ["require", "prefer"] {
-        let fault = trusting(Vec::new(), mode).prepare().await;
-        assert!(matches!(&fault, Err(StoreFault::Unavailable(what)) if what.contains("certificate")), "{fault:?}");
-    }
-    trusting(Vec::new(), "disable").prepare().await.expect("without TLS, as the URL says");
+    server.stop();
+    let swept = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            sweep(&*store, &SystemClock::new(), Duration::from_secs(1000), Duration::from_millis(50)..=Duration::from_millis(500))
+                .await
+        }
+    });
+    // It has failed once at least.
+    assert!(store.read(id(1)).await.is_err());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!swept.is_finished());
+    server.start_again();
+    tokio::time::timeout(Duration::from_secs(180), swept).await.expect("it ends").expect("it does not panic");
+    assert_eq!(server.sql(&url, "SELECT count(*) FROM visitor"), "0");
 }

@@ -13,7 +13,7 @@ use throughline::store::visitors::{Cursor, Sampled, SetAside, StoreFault, StoreS
 
 use super::{A, claimed, id, revoke, seen};
 
-/// Keeps what it was given. A batch with visitor 13 in it fails, though the store is available.
+/// Keeps what it was given. A batch with visitor 13 in it fails, though the store takes others.
 #[derive(Default)]
 struct Stubborn {
     batches: Mutex<Vec<Vec<VisitorId>>>,
@@ -34,7 +34,7 @@ impl VisitorStore for Stubborn {
         let is_bad = writes.iter().any(|write| write.visitor == id(13));
         if is_bad && self.failures.load(Ordering::Relaxed) > 0 {
             self.failures.fetch_sub(u64::from(writes.len() == 1), Ordering::Relaxed);
-            return Err(StoreFault::Unavailable("the row is locked".into()));
+            return Err(StoreFault::Busy("the row is locked".into()));
         }
         self.batches.lock().expect("no panic").push(writes.iter().map(|write| write.visitor).collect());
         Ok(vec![Outcome::Done; writes.len()])

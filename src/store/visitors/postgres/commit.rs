@@ -21,7 +21,7 @@ use crate::domain::record::{Change, Held, Outcome, Write};
 use crate::domain::record_batch::{Loaded, Plan, Put, plan, touched};
 
 use super::super::{StoreFault, signed};
-use super::link::fault;
+use super::fault::fault;
 use super::uuid;
 
 /// How often a batch begins anew. Each time another node was first, so that one got on.
@@ -72,7 +72,7 @@ pub(super) async fn commit(client: &Client, writes: &[Arc<Write>]) -> Result<Vec
         }
         client.batch_execute("ROLLBACK").await.map_err(|error| fault(&error))?;
     }
-    Err(StoreFault::Unavailable("other nodes write the same records".into()))
+    Err(StoreFault::Busy("other nodes write the same records".into()))
 }
 
 fn is_contention(error: &Error) -> bool {

@@ -7,23 +7,26 @@
 //!    ones go with it, since they are likely as dead, and the next call looks at the schema again.
 //! 4. No message holds the URL, or what the server says beside its main message: that can be a visitor ID (rule R8).
 
-use std::error::Error as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Client, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
-};
+use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use rustls::RootCertStore;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
+use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::domain::postgres_url::PostgresUrl;
+
 use super::super::StoreFault;
-use super::schema::migrate;
+use super::fault::no_connection;
+use super::schema::{check_writable, migrate};
+use super::tls::client_tls;
 
 /// How long a call may take, with everything.
 const CALL_TIME_MAX: Duration = Duration::from_secs(5);
@@ -40,11 +43,13 @@ const CONNECTIONS_MAX: usize = 4;
 
 /// What every connection begins with.
 ///
-/// - A statement ends in time, and so does the transaction of a node that hangs in the middle: others wait for its locks.
+/// - A statement ends in time, and so does the transaction of a node that hangs in the middle: others wait for its locks. Our own
+///   batches are short, so a lock that takes half a second is held by something else, and other writes go before it.
 /// - What is committed is on disk. An operator may ask for more than that, and not for less.
 /// - Plans are made once, for tables that are large: every statement goes by an index, also before the first statistics.
 const SESSION: &str = "
     SET statement_timeout = '3s';
+    SET lock_timeout = '500ms';
     SET idle_in_transaction_session_timeout = '5s';
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
     SET default_transaction_isolation = 'read committed';
@@ -70,17 +75,9 @@ struct Shared {
 
 impl Link {
     /// # Errors
-    /// When the URL is none, or the system gives no thread.
-    pub(super) fn new(url: &str, tls: &rustls::ClientConfig) -> io::Result<Self> {
-        // The library's own words may repeat the URL.
-        let mut config: tokio_postgres::Config = url.parse().map_err(|_| io::Error::other("not a PostgreSQL URL"))?;
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIME);
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("throughline");
-        }
-        let tls = MakeRustlsConnect::new(tls.clone());
+    /// When a file of the URL's cannot be used, or the system gives no thread.
+    pub(super) fn new(url: &PostgresUrl, roots: Arc<RootCertStore>) -> io::Result<Self> {
+        let (config, tls) = way(url, roots)?;
         let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let begin = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
             Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
@@ -107,10 +104,10 @@ impl Link {
         Ok(Self { shared, runtime: handle, _until_dropped: until_dropped })
     }
 
-    /// Looks at the schema, and makes what is missing.
+    /// Looks at the schema, makes what is missing, and sees that it can be written. Reading needs only the schema.
     pub(super) async fn prepare(&self) -> Result<(), StoreFault> {
         self.shared.is_ready.store(false, Ordering::Relaxed);
-        self.call(|_| Box::pin(async { Ok(()) })).await
+        self.call(|client| Box::pin(check_writable(client))).await
     }
 
     /// Does `work` with a connection to a server that is ready.
@@ -122,6 +119,19 @@ impl Link {
         let answer = self.runtime.spawn(async move { shared.call(work).await });
         answer.await.unwrap_or_else(|_| Err(StoreFault::Unavailable("its thread has ended".into())))
     }
+}
+
+/// How to reach the server: address, times, and TLS.
+pub(super) fn way(url: &PostgresUrl, roots: Arc<RootCertStore>) -> io::Result<(Config, MakeRustlsConnect)> {
+    // The library's own words may repeat the URL.
+    let mut config = url.config().map_err(|_| io::Error::other("not a PostgreSQL URL"))?;
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIME);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("throughline");
+    }
+    Ok((config, MakeRustlsConnect::new(client_tls(url.tls(), roots)?)))
 }
 
 impl Shared {
@@ -148,37 +158,5 @@ impl Shared {
             }
         }
         outcome
-    }
-}
-
-fn no_connection(error: &PoolError) -> StoreFault {
-    let what = match error {
-        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => describe(error),
-        PoolError::Timeout(TimeoutType::Wait) => "all its connections are in use".into(),
-        PoolError::Timeout(_) => "no connection in time".into(),
-        other => other.to_string(),
-    };
-    StoreFault::Unavailable(what)
-}
-
-/// What an error means: data that it will never take, or a store that cannot be had.
-pub(super) fn fault(error: &tokio_postgres::Error) -> StoreFault {
-    match class(error) {
-        Some("22" | "23" | "54") => StoreFault::Refused(describe(error)),
-        _ => StoreFault::Unavailable(describe(error)),
-    }
-}
-
-/// The first two letters of the server's SQLSTATE.
-pub(super) fn class(error: &tokio_postgres::Error) -> Option<&str> {
-    error.code().and_then(|code| code.code().get(..2))
-}
-
-/// The error in words.
-pub(super) fn describe(error: &tokio_postgres::Error) -> String {
-    match (error.as_db_error(), error.source()) {
-        (Some(server), _) => format!("{} ({})", server.message(), server.code().code()),
-        (None, Some(cause)) => format!("{error}: {cause}"),
-        (None, None) => error.to_string(),
     }
 }
