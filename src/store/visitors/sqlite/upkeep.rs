@@ -12,7 +12,8 @@ use super::thread::Thread;
 /// How often the log is moved into the database, and the file looked for.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// After so many intervals the file is opened anew and read, so that damage is noticed without a visitor.
+/// After so many intervals the file is opened anew and read, so that damage is noticed without a visitor, and the log is emptied
+/// if need be. That takes the writer's lock and waits for the medium, so it must not happen more often.
 const LOOK_EVERY: u32 = 10;
 
 /// How long the writer and readers may hold up the emptying of the log. The writer waits no longer than this for it.
@@ -24,7 +25,7 @@ const LAST_TRIES: u32 = 40;
 /// Works until the store is dropped.
 pub(super) fn keep(file: &Arc<StoreFile>, threads: &[Thread], ended: &mpsc::Receiver<()>) {
     let mut opened: Option<Opened> = None;
-    let (mut ticks, mut clear_from) = (0_u32, 0);
+    let mut ticks = 0_u32;
     while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(INTERVAL) {
         ticks = ticks.wrapping_add(1);
         if file.is_disturbed() {
@@ -35,15 +36,14 @@ pub(super) fn keep(file: &Arc<StoreFile>, threads: &[Thread], ended: &mpsc::Rece
             continue;
         }
         // The writer makes and migrates the file. The new connection is there before the old one closes, which may be the last.
-        if file.is_known() && (opened.is_none() || ticks.is_multiple_of(LOOK_EVERY)) {
+        let is_look_due = ticks.is_multiple_of(LOOK_EVERY);
+        if file.is_known() && (opened.is_none() || is_look_due) {
             opened = open(file);
         }
-        let Some(open) = &opened else { continue };
-        match move_log(open, file, ticks >= clear_from) {
-            // A reader is in the way. The writer must not be held up at each interval.
-            Ok(false) => clear_from = ticks.wrapping_add(LOOK_EVERY),
-            Ok(true) => {}
-            Err(_) => opened = None,
+        if let Some(open) = &opened
+            && move_log(open, file, is_look_due).is_err()
+        {
+            opened = None;
         }
     }
     if file.log_keeps_deleted() && opened.is_none() && file.is_known() {
