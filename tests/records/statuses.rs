@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::os::unix::fs::symlink;
 
 use serde_json::json;
 
@@ -106,13 +105,16 @@ fn every_described_status_is_answered() {
     assert!(missing.is_empty(), "described and never answered: {missing:?}");
 }
 
-/// The store's file cannot be opened: hops go on (rule A2), the API answers 503, and all is well once it can.
+/// The store's file is taken away: hops go on (rule A2), the API answers 503, and all is well once it is back.
 fn without_a_store(seen: &mut Seen) {
     let elsewhere = tempfile::tempdir().unwrap();
-    let there = elsewhere.path().join("later");
-    let link = elsewhere.path().join("store.sqlite");
-    symlink(there.join("store.sqlite"), &link).unwrap();
-    let company = company_with(Setup { broker_tables: format!("[store]\nurl = \"sqlite:{}\"\n", link.display()), ..setup() });
+    let (there, away) = (elsewhere.path().join("there"), elsewhere.path().join("away"));
+    std::fs::create_dir(&there).unwrap();
+    let url = format!("sqlite:{}", there.join("store.sqlite").display());
+    let company = company_with(Setup { broker_tables: format!("[store]\nurl = \"{url}\"\n"), ..setup() });
+    let (_, known) = known_on(&company.shop);
+    until("it is written", || company.api("shop", "GET", &format!("visitors/{known}"), &[], "").status == 200);
+    std::fs::rename(&there, &away).unwrap();
     let (_, visitor) = known_on(&company.shop);
     for (method, path, body) in operations(&visitor).into_iter().skip(1) {
         let body = if path == "reports" {
@@ -123,6 +125,6 @@ fn without_a_store(seen: &mut Seen) {
         let answer = company.api("shop", method, &path, &[], &body);
         assert_eq!(note(seen, method, &path, &answer), 503, "{method} {path}: {answer:?}");
     }
-    std::fs::create_dir(&there).unwrap();
+    std::fs::rename(&away, &there).unwrap();
     until("the store is there", || company.api("shop", "GET", &format!("visitors/{visitor}"), &[], "").status == 200);
 }

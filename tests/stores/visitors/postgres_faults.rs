@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use throughline::base::clock::{Clock as _, SystemClock};
+use throughline::domain::record::{Outcome, Write};
+use throughline::store::record_writer::{NotWritten, RecordWriter, StoreStatus};
 use throughline::store::retention::sweep;
 use throughline::store::visitors::{StoreFault, VisitorStore};
 use tokio::task::JoinSet;
@@ -77,21 +79,36 @@ async fn a2_a_black_hole_holds_nobody() {
 
 /// Another transaction holds the row.
 #[tokio::test]
-async fn a2_a_row_that_is_locked_for_long_holds_nobody_for_long() {
+async fn a2_a10_a_row_that_is_locked_for_long_holds_nobody_for_long() {
     let server = Postgres::shared();
     let url = server.new_database();
     let store = postgres(&url);
     commit(&store, &[seen(id(1), A, 100), seen(id(2), A, 100)]).await;
-    let locker =
-        tokio::task::spawn_blocking(move || server.sql(&url, "BEGIN; SELECT FROM visitor FOR UPDATE; SELECT pg_sleep(7)"));
+    let lock = "BEGIN; SELECT FROM visitor FOR UPDATE; SELECT pg_sleep(7)";
+    let locker = tokio::task::spawn_blocking(move || server.sql(&url, lock));
     tokio::time::sleep(Duration::from_millis(500)).await;
     let clock = SystemClock::new();
     let fault = store.commit(vec![seen(id(1), A, 200)]).await;
-    assert!(matches!(fault, Err(StoreFault::Unavailable(_))), "{fault:?}");
+    assert!(matches!(fault, Err(StoreFault::Busy(_))), "{fault:?}");
     assert!(clock.uptime() < CALL_ENDS_WITHIN, "{:?}", clock.uptime());
     assert_eq!(record(&store, id(1)).await.last_seen().0, 100, "reading waits for nobody");
+    // Other visitors' writes and refusals go before the one that has to wait, which is done in the end.
+    let (writer, work) = RecordWriter::new(Arc::clone(&store), Arc::new(SystemClock::new()));
+    let work = tokio::spawn(work);
+    let write = |write: Arc<Write>| Arc::unwrap_or_clone(write);
+    let locked = writer.put(write(seen(id(1), A, 200))).expect("room");
+    let others = (10..60).map(|number| writer.put(write(seen(id(number), A, 200))).expect("room"));
+    for (number, other) in others.collect::<Vec<_>>().into_iter().enumerate() {
+        assert_eq!(other.await, Ok(Ok(Outcome::Done)), "{number}");
+    }
+    assert_eq!(writer.ask(write(revoke(id(70), 200))).await, Ok(Outcome::Done));
+    assert_eq!(writer.ask(write(revoke(id(2), 200))).await, Err(NotWritten::Failed), "it is sent again");
+    assert_eq!((writer.state().status, writer.state().waiting), (StoreStatus::Ok, 1));
     locker.await.expect("the other transaction");
-    commit(&store, &[seen(id(1), A, 200)]).await;
+    assert_eq!(locked.await, Ok(Ok(Outcome::Done)));
+    assert_eq!((writer.state().lost, writer.state().set_aside), (0, 0));
+    assert_eq!(record(&store, id(1)).await.last_seen().0, 200);
+    work.abort();
 }
 
 /// Connections are cut again and again while batches commit: what was acknowledged is there, and nothing is there by halves.
