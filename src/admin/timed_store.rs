@@ -32,8 +32,12 @@ impl VisitorStore for TimedStore {
     }
 
     async fn commit(&self, writes: Vec<Arc<Write>>) -> Result<Vec<Outcome>, StoreFault> {
-        let begun = self.clock.uptime();
+        let (begun, is_question) = (self.clock.uptime(), writes.is_empty());
         let outcomes = self.store.commit(writes).await;
+        if is_question && outcomes.is_ok() {
+            // An idle writer asks each second. Its empty batches would hide how long writes take.
+            return outcomes;
+        }
         let took = self.clock.uptime().saturating_sub(begun);
         let code = if outcomes.is_ok() { "committed" } else { FAILED };
         self.observer.timed(&Timing { work: Work::Commit, site: &self.primary, asking: None, code, flow: None, took });
