@@ -17,6 +17,7 @@ use throughline::token::mint::{Statement, link_token};
 use support::browser::Browser;
 use support::company::Company;
 use support::files::Setup;
+use support::process::wait_until;
 use support::wire::Answer;
 
 /// As they can stand in a query.
@@ -90,6 +91,10 @@ fn b6_the_primary_takes_no_ids_from_its_sites() {
 fn s13_s12_no_hop_before_the_brokers_keys_are_known() {
     let company = Company::inside(Setup::default());
     let satellite = &company.node().satellite;
+    // Their keys are fetched one site after the other; until the last is there, they are published once more.
+    let sites = ["shop", "learn"].map(|site| company.origin(site));
+    let has_all_keys = || sites.iter().all(|site| !satellite.siblings.load().keys_of(site).is_empty());
+    wait_until("all keys are known", || false, has_all_keys).unwrap_or_else(|problem| panic!("{problem}"));
     let known = satellite.siblings.swap(Siblings::none(&satellite.primary).into());
     let mut browser = Browser::new();
     assert_eq!(browser.navigate(&format!("{}/", company.shop)).statuses(), [200]);
