@@ -100,7 +100,7 @@ async fn erase_one(
     erased: &mut Vec<VisitorId>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    // Only for what is said afterwards: an unreadable record is erased all the same.
+    // For the message alone: an unreadable record is erased, too.
     let before = kept(store, visitor).await.ok();
     let write = Arc::new(RecordWrite { visitor, by: Writer::Operator, at, change: Change::Revoke });
     let mut tries = 1;

@@ -35,7 +35,7 @@ pub enum Refusal {
     Token(TokenRefusal),
     /// The ID that it brings counts no more (rules C1, C2).
     Revoked,
-    /// Nobody can say now whether the ID that it brings, or the one that the browser holds, was revoked (rule A14).
+    /// The node cannot tell whether the ID that it brings, or the one that the browser holds, was revoked (rule A14).
     Unjudged,
     /// Another browser's hop, or none, led to this token (rule R4).
     WrongFlow,

@@ -111,7 +111,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The code of an ID that nobody can judge now, since the list of revoked IDs was never had (rule A14).
+/// The code of an ID that the node cannot judge, since it has no list of revoked IDs (rule A14).
 pub const UNJUDGED: &str = "unjudged";
 
 /// Why a request starts no hop. Each has a stable code.
@@ -137,7 +137,7 @@ pub enum Reason {
     NoConsent,
     /// S8 or S9: the visitor said no, or the browser did.
     Refused,
-    /// A14: nobody can say now whether the visitor's ID was revoked.
+    /// A14: the node cannot tell whether the visitor's ID was revoked.
     Unjudged,
     /// S12: a hop is in flight.
     HopInFlight,

@@ -133,7 +133,7 @@ pub struct Reading {
     pub seen: bool,
     /// What could be believed.
     pub state: SiteState,
-    /// They hold an ID that is left out of that state, since nobody can say now whether it was revoked (rule A14).
+    /// They hold an ID that is left out of that state, since the node cannot tell whether it was revoked (rule A14).
     pub is_withheld: bool,
     /// The other secret of a rotation protects that state: the site writes the cookie anew with its own.
     pub by_other_secret: bool,

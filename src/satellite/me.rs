@@ -75,7 +75,7 @@ fn names<S: Serializer>(siblings: &Arc<Siblings>, serializer: S) -> Result<S::Ok
 struct Known {
     identity: Option<Identity>,
     standing: Standing,
-    /// There is an ID, and nobody can say now whether it counts (rule A14).
+    /// There is an ID, and the node cannot tell whether it counts (rule A14).
     is_withheld: bool,
     /// The cookie that replaces one with a revoked ID.
     cookie: Option<HeaderValue>,

@@ -114,7 +114,7 @@ impl EndedList {
     /// Reads what is new. A caller that stops waiting loses nothing of what was read.
     ///
     /// # Errors
-    /// When the records cannot be had. What was read until then counts.
+    /// When the records are unavailable. What was read until then counts.
     pub async fn catch_up(&self) -> Result<(), Unavailable> {
         let mut progress = self.progress.lock().await;
         let outcome = self.read(&mut progress).await;
@@ -181,7 +181,7 @@ impl EndedList {
         progress.confirmed = uptime;
     }
 
-    /// Writes to disk what this process is told of ended IDs by others than the list. It never ends.
+    /// Writes to disk the ended IDs that this process learns from requests, before the list has them. It never ends.
     pub async fn keep_news(&self) {
         let Some(disk) = &self.disk else { return std::future::pending().await };
         let journal = &self.revoked.journal;

@@ -81,7 +81,7 @@ pub(super) struct Worker {
     waiting: VecDeque<Job>,
     deferred: Vec<Deferred>,
     asides: Vec<SetAside>,
-    /// What was noted since the start, so that a record that is read often is noted once.
+    /// What was noted lately, so that a record that is read often is not noted each time.
     noted: HashSet<(VisitorId, String)>,
     /// The last batch was one of refusals; the next is not, if anything else waits.
     was_refusals: bool,
@@ -254,7 +254,7 @@ impl Worker {
         let change = job.write.change.kind();
         if is_final || job.waits_for_store {
             tracing::error!(%fault, change, "a write was set aside; throughline check names its visitor");
-            let (visitor, change) = (job.write.visitor, job.write.change.kind().to_owned());
+            let (visitor, change) = (job.write.visitor, change.to_owned());
             self.set_aside(SetAside { visitor, change, at: self.clock.now(), problem: fault.to_string() });
         } else {
             tracing::warn!(%fault, change, "a report failed by itself; its satellite sends it again");
@@ -281,10 +281,16 @@ impl Worker {
     }
 
     fn set_aside(&mut self, aside: SetAside) {
-        if self.noted.len() < ASIDE_MAX && self.asides.len() < ASIDE_MAX {
-            let is_new = self.noted.insert((aside.visitor, aside.change.clone()));
-            self.asides.extend(is_new.then_some(aside));
+        if self.asides.len() >= ASIDE_MAX {
+            // It is noted when it fails again.
+            return;
         }
+        if self.noted.len() >= ASIDE_MAX {
+            // To note one a second time replaces the first note.
+            self.noted.clear();
+        }
+        let is_new = self.noted.insert((aside.visitor, aside.change.clone()));
+        self.asides.extend(is_new.then_some(aside));
     }
 
     /// Notes in the store what was set aside, and counts.

@@ -39,7 +39,7 @@ pub enum Verdict {
     Living,
     /// It was revoked.
     Revoked,
-    /// There is no list, and this process did not mint the ID: nobody can say whether it was revoked (rule A14).
+    /// There is no list, and this process did not mint the ID, so it cannot tell whether it was revoked (rule A14).
     Unknown,
 }
 

@@ -118,6 +118,19 @@ async fn a10_a_write_that_never_succeeds_is_set_aside_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a10_however_many_writes_were_set_aside_the_next_is_noted() {
+    let (store, writer) = Stubborn::start(0);
+    for number in 0..3000 {
+        writer.note_unreadable(id(number));
+        if number % 500 == 0 {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(store.set_aside.lock().expect("no panic").len(), 3000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a10_refusals_go_before_what_waits_and_do_not_shut_it_out() {
     let (store, writer) = Stubborn::start(0);
     let put = |number| drop(writer.put(Arc::unwrap_or_clone(seen(id(number), A, 100))).expect("room"));
